@@ -1,0 +1,1 @@
+"""Thin watchers: collect, call a pure function, write."""

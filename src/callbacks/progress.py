@@ -1,0 +1,38 @@
+"""The progress bar: loss, accuracy so far, learning rate and images/s."""
+
+import sys
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+
+class TrainingBar(TQDMProgressBar):
+    """A tqdm bar on a terminal or in a notebook; silent where output goes to a file.
+
+    Its numbers are fetched from the device only when the bar is redrawn.
+    """
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        super().setup(trainer, pl_module, stage)
+        if not (sys.stdout.isatty() or "ipykernel" in sys.modules):
+            self.disable()
+
+    def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")
+
+    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
+        # Read this process's own sums: compute() would wait for the other processes.
+        loss = pl_module.losses["fit"].metric_state  # type: ignore[union-attr, index]
+        counts = pl_module.accuracies["fit"].metric_state  # type: ignore[union-attr, index]
+        num_images = int((counts["tp"] + counts["fn"]).sum())
+        if not num_images:
+            return {}
+        elapsed = self.train_progress_bar.format_dict["elapsed"] or 1e-9
+        return {
+            "loss": f"{float(loss['mean_value'] / loss['weight']):.3f}",
+            "acc": f"{int(counts['tp'].sum()) / num_images:.1%}",
+            "lr": f"{trainer.optimizers[0].param_groups[0]['lr']:.2g}",
+            "img/s": f"{num_images * trainer.world_size / elapsed:.0f}",
+        }

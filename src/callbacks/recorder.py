@@ -1,0 +1,66 @@
+"""Keeps a run's `summary.json` up to date."""
+
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.utilities import rank_zero_only
+
+from src.metrics.throughput import Stopwatch
+from src.reports.summary import Summary
+
+
+class Recorder(L.Callback):
+    """Write epochs, metrics and speed to a `Summary` after every epoch and after the test.
+
+    `val/acc` and `val/loss` are those of the best epoch by val/acc, whose weights are tested. Time
+    and images count training alone, and go on through a resume.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self.summary = summary
+        self.total, self.epoch = Stopwatch(), Stopwatch()
+        self.best: dict[str, float] = {}
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epoch = Stopwatch()
+        self.epoch.start()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.epoch.images += len(batch[1]) * trainer.world_size
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epoch.stop()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epoch.stop()
+        self.total.images += self.epoch.images
+        self.total.seconds += self.epoch.seconds
+        pl_module.log("train/images_per_second", self.epoch.images_per_second)
+        metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        if metrics.get("val/acc", -1.0) > self.best.get("val/acc", -1.0):
+            self.best = {key: metrics[key] for key in ("val/acc", "val/loss")}
+            self.best["best_epoch"] = trainer.current_epoch + 1
+        self.write(
+            epochs=trainer.current_epoch + 1,
+            train_seconds=round(self.total.seconds, 3),
+            images_per_second=round(self.total.images_per_second, 1),
+            **{key: metrics[key] for key in ("train/loss", "train/acc") if key in metrics},
+            **self.best,
+        )
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        found = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        self.write(**{key: value for key, value in found.items() if key.startswith("test/")})
+
+    @rank_zero_only
+    def write(self, **facts: Any) -> None:
+        self.summary.update(**facts)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"images": self.total.images, "seconds": self.total.seconds, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.total = Stopwatch(state_dict["images"], state_dict["seconds"])
+        self.best = state_dict["best"]

@@ -1,0 +1,182 @@
+"""Names and types of command-line overrides, checked before anything heavy is imported.
+
+Every problem is a `ConfigError` of one line: what was given, what is valid, what to do.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from itertools import islice, product
+
+from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.config.resolvers import CONF_DIR
+from src.config.rules import MISTYPED_ON_PURPOSE, problems
+
+MAX_JOBS_CHECKED = 256  # of a sweep; the others are checked when they start
+
+
+class ConfigError(ValueError):
+    """A mistake in the configuration, told in one line."""
+
+
+def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> None:
+    """Raise `ConfigError` if any job that `overrides` ask for cannot be composed or makes no sense."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        for override in (parsed := parse(overrides, loader)):
+            check_option(override, loader)
+            if override.is_sweep_override() and not sweep:
+                raise ConfigError(
+                    f"{override.input_line} asks for several runs: add -m (python -m src.train -m "
+                    f"{override.input_line}), or give one value."
+                )
+        choices = [
+            [f"{o.key_or_group}={value}" for value in o.sweep_string_iterator()]
+            if o.is_sweep_override()
+            else [o.input_line or ""]
+            for o in parsed
+        ]
+        for job in islice(product(*choices), MAX_JOBS_CHECKED):
+            check_job(list(job), loader, config_name)
+
+
+def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
+    """Parse overrides by Hydra's grammar."""
+    parsed = []
+    for text in overrides:
+        try:
+            parsed += OverridesParser.create(config_loader=loader).parse_overrides([text])
+        except HydraException as error:
+            reason = str(error).splitlines()[0]
+            raise ConfigError(
+                f"cannot read {text!r} ({reason}). Overrides look like optimizer.lr=0.1; quote values "
+                f"that hold commas, equals signs or brackets: 'key=\"a,b\"'."
+            ) from None
+    return parsed
+
+
+def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
+    """Check that `group=option` names an option that exists."""
+    group = override.key_or_group
+    options = loader.get_group_options(group)
+    if not options or override.is_delete():
+        return
+    values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
+    for value in values:
+        if str(value) not in options and value is not None and value != "null":
+            raise ConfigError(
+                f"{group}={value} does not exist.{nearest(str(value), options, prefix=f'{group}=')} "
+                f"Valid: {', '.join(o for o in options if not o.startswith('_'))}."
+            )
+
+
+def check_job(overrides: list[str], loader: ConfigLoaderImpl, config_name: str) -> None:
+    """Check one job's keys, types and values."""
+    parsed = parse(overrides, loader)
+    groups = [o for o in parsed if loader.get_group_options(o.key_or_group, ObjectType.GROUP)
+              or loader.get_group_options(o.key_or_group)]
+    try:
+        base = compose(config_name, [o.input_line or "" for o in groups])
+        for override in parsed:
+            if override not in groups and not override.key_or_group.startswith("hydra"):
+                check_key(override, base)
+        cfg = compose(config_name, [*overrides, "paths.run_dir=."])  # only a running job has a folder
+        for key in all_keys(cfg):
+            if (node := find(key, cfg)) is not None and node._is_missing():
+                raise ConfigError(f"{key} must be given: add {key}=<value> to the command.")
+        OmegaConf.to_container(cfg, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(" ".join(str(error).split())) from None
+    for problem in problems(cfg):
+        raise ConfigError(problem)
+
+
+def check_key(override: Override, base: DictConfig) -> None:
+    """Check that a value override names a key that exists, with a value of the key's type."""
+    key = override.key_or_group
+    if not override.is_add() and find(key, base) is None:
+        raise ConfigError(
+            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
+            f"python -m src.train --help lists the groups, --cfg job the keys.)"
+        )
+    if override.is_add() or override.is_delete() or key in MISTYPED_ON_PURPOSE:
+        return
+    try:
+        default = OmegaConf.select(base, key)
+    except OmegaConfBaseException:
+        return  # an interpolation that only a running job can resolve
+    value = override.value()
+    wanted = wanted_type(default, value)
+    if wanted and not (isinstance(value, str) and "${" in value):
+        raise ConfigError(f"{key} must be {wanted}: got {value!r}. Default: {plain(default)!r}.")
+
+
+def wanted_type(default: object, value: object) -> str | None:
+    """Say which type the value should have had, or None if it fits the default's."""
+    if default is None or (isinstance(default, DictConfig) and value is None):
+        return None
+    kinds: list[tuple[type, tuple[type, ...], str]] = [
+        (bool, (bool,), "true or false"),
+        (int, (int,), "a whole number"),
+        (float, (int, float), "a number"),
+        (str, (str, int, float), "a word"),
+        (ListConfig, (list, tuple), "a list such as [1,2]"),
+        (DictConfig, (dict,), "a group of keys"),
+    ]
+    for kind, accepted, name in kinds:
+        if isinstance(default, kind):
+            fits = isinstance(value, accepted) or not isinstance(value, (str, int, float, list, dict, type(None)))
+            return None if fits and not (isinstance(value, bool) and kind is not bool) else name
+    return None
+
+
+def find(key: str, base: DictConfig) -> Node | None:
+    """The node at `key` (dots between the parts), or None; resolves nothing."""
+    node: Node = base
+    for part in key.split("."):
+        if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
+            child = node._get_node(int(part))
+        elif isinstance(node, DictConfig) and not node._is_none() and part in node.keys():
+            child = node._get_node(part)
+        else:
+            return None
+        assert isinstance(child, Node)
+        node = child
+    return node
+
+
+def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
+    """Every key of a config, dots between the parts."""
+    keys = []
+    for name in node:
+        child = node._get_node(name)
+        keys.append(f"{prefix}{name}")
+        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
+            keys += all_keys(child, f"{prefix}{name}.")
+    return keys
+
+
+def nearest(given: str, valid: Iterable[str], prefix: str = "") -> str:
+    """` Did you mean …?` with the nearest valid name, or nothing."""
+    valid = list(valid)
+    found = get_close_matches(given, valid, n=1, cutoff=0.5)
+    leaf = given.rpartition(".")[2]
+    if leaf in (leaves := {key.rpartition(".")[2]: key for key in reversed(valid)}):
+        found = [leaves[leaf]]  # `lr` is `optimizer.lr`
+    elif not found or "." not in given:
+        found = [leaves[n] for n in get_close_matches(leaf, leaves, n=1, cutoff=0.5)] or found
+    return f" Did you mean {prefix}{found[0]}?" if found else ""
+
+
+def plain(value: object) -> object:
+    """A config node as plain Python."""
+    return OmegaConf.to_container(value) if isinstance(value, (DictConfig, ListConfig)) else value

@@ -1,0 +1,16 @@
+"""Lines on the terminal that a progress bar does not tear."""
+
+import logging
+import sys
+
+from tqdm import tqdm
+
+
+class TqdmHandler(logging.Handler):
+    """Write each record to standard output, above any running tqdm bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            tqdm.write(self.format(record), file=sys.stdout)
+        except Exception:  # a full pipe must not stop a training run: logging's own convention
+            self.handleError(record)

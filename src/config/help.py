@@ -1,0 +1,75 @@
+"""`--help`, read off the files in `conf/`: every group, every option and its first comment."""
+
+from pathlib import Path
+
+from src.config.resolvers import CONF_DIR
+
+# In the order in which one reads a run; a group that is not here comes last, without words.
+GROUPS = {
+    "experiment": "a whole recipe",
+    "data": "what is learned from",
+    "augment": "how training images are varied",
+    "model": "the network",
+    "norm": "the normalization in every block",
+    "optimizer": "how weights move",
+    "scheduler": "how the learning rate moves",
+    "loss": "what is minimized",
+    "module": "L1, memory layout, compile, flip TTA",
+    "trainer": "device, epochs, precision, clipping",
+    "callbacks": "what is watched and kept",
+    "logger": "where curves go",
+    "debug": "finding out what is wrong",
+    "paths": "folders",
+}
+
+EXAMPLES = """\
+  python -m src.train experiment=quickstart                  # a minute, no download
+  python -m src.train norm=ln scheduler=onecycle             # the seed system's experiment
+  python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
+  python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
+  python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped"""
+
+
+def help_text() -> str:
+    """The whole help page."""
+    defaults = default_options()
+    lines = [
+        "Train an image classifier composed from groups of options.",
+        "",
+        "  python -m src.train [group=option …] [key=value …]",
+        "",
+        EXAMPLES,
+        "",
+        "Groups and their options (* is the default):",
+    ]
+    found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra"}
+    for group in [*(g for g in GROUPS if g in found), *sorted(found - set(GROUPS))]:
+        lines += ["", f"{group}=   {GROUPS.get(group, '')}"]
+        for path in sorted((CONF_DIR / group).glob("[!_]*.yaml")):
+            star = "*" if defaults.get(group) == path.stem else " "
+            lines.append(f"  {star} {path.stem:<16} {headline(path)}")
+    lines += [
+        "",
+        "Any key can be set: optimizer.lr=0.1 trainer.max_epochs=10 model.width=16 data.root=<folder>",
+        "  --cfg job    prints the composed configuration (with --resolve, all values)",
+        "  -m           runs every combination of comma-separated values",
+        "  --hydra-help Hydra's own flags",
+        "Results: outputs/; watch them with  tensorboard --logdir outputs",
+    ]
+    return "\n".join(lines)
+
+
+def headline(path: Path) -> str:
+    """The first comment of a YAML file that is not a Hydra directive."""
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("#") and not line.startswith("# @package"):
+            return line.removeprefix("#").strip()
+    return ""
+
+
+def default_options() -> dict[str, str]:
+    """group -> option, as `train.yaml` lists them."""
+    import yaml
+
+    entries = yaml.safe_load((CONF_DIR / "train.yaml").read_text(encoding="utf-8"))["defaults"]
+    return {k: v for entry in entries if isinstance(entry, dict) for k, v in entry.items()}

@@ -1,0 +1,68 @@
+"""The functions that YAML files call as `${name:arguments}`. Importing this module registers them."""
+
+import re
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
+MAX_NAME_LENGTH = 100  # characters; file systems allow 255 bytes
+
+
+def run_name(override_dirname: str) -> str:
+    """Short name of a variant: `optimizer.lr=0.1,norm=ln` becomes `lr=0.1,norm=ln`.
+
+    Characters that some file system forbids become `-`; a long name is cut.
+    """
+    parts = []
+    for part in re.split(r",(?=[+~\w./@]+=)", override_dirname):
+        key, equals, value = part.lstrip("+~").partition("=")
+        parts.append(key.rpartition(".")[2].rpartition("/")[2] + equals + value)
+    return re.sub(r"[^\w.,=+-]", "-", ",".join(parts))[:MAX_NAME_LENGTH].rstrip(".,-") or "default"
+
+
+def new_folder(parent: str, *names: str) -> str:
+    """Create and return `parent/name_name`, or with `-2`, `-3` … behind if another process has that.
+
+    `mkdir` is atomic, so two jobs that start in the same second never share a folder.
+    """
+    stem = "_".join(str(name) for name in names if str(name))
+    Path(parent).mkdir(parents=True, exist_ok=True)
+    for count in range(1, 10_000):
+        folder = Path(parent) / (stem if count == 1 else f"{stem}-{count}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return str(folder)
+    raise FileExistsError(f"10,000 folders named {stem} in {parent}: remove some.")
+
+
+def part_of(total: int, fraction: float) -> int:
+    """`fraction` of `total`, rounded, at least 1: a place in a run of any length."""
+    return max(1, round(total * fraction))
+
+
+def decay_to(fraction: float, num_steps: int) -> float:
+    """The factor that, applied `num_steps` times, leaves `fraction`."""
+    return float(fraction ** (1 / num_steps)) if num_steps > 0 else 1.0
+
+
+def count_folders(folder: str) -> int:
+    """The number of class folders in `folder`."""
+    if not Path(folder).is_dir():
+        raise FileNotFoundError(
+            f"no folder {folder}: data.root must hold train/<class>/<images> and test/<class>/<images>."
+        )
+    return sum(entry.is_dir() and not entry.name.startswith(".") for entry in Path(folder).iterdir())
+
+
+def register() -> None:
+    """Make the functions known to OmegaConf; doing it twice is harmless."""
+    for function in (run_name, part_of, decay_to, count_folders):
+        OmegaConf.register_new_resolver(function.__name__, function, replace=True)
+    # Cached, so that one job sees one folder however often the name is read.
+    OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)
+
+
+register()

@@ -1,0 +1,46 @@
+"""Going on with a run: its own overrides come first, then the ones just typed."""
+
+from pathlib import Path
+
+import yaml
+
+from src.config.check import ConfigError
+
+
+def with_run_overrides(overrides: list[str]) -> list[str]:
+    """Put the overrides of the run that `ckpt_path=` names before `overrides`, which win.
+
+    A checkpoint that does not lie in a run's folder brings none.
+
+    Raises:
+        ConfigError: there is no such file, or no checkpoint in the folder.
+    """
+    given = [o.partition("=")[2].strip("'\"") for o in overrides if o.startswith("ckpt_path=")]
+    if not given or given[-1] in ("", "null"):
+        return overrides
+    checkpoint = checkpoint_file(given[-1])
+    saved = checkpoint.parent.parent / ".hydra" / "overrides.yaml"
+    kept = yaml.safe_load(saved.read_text(encoding="utf-8")) if saved.is_file() else []
+    typed = {key(o) for o in overrides}
+    return [o for o in kept if key(o) not in typed] + overrides
+
+
+def checkpoint_file(path: str) -> Path:
+    """The checkpoint that `path`, a file or a run's folder, stands for.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = Path(path)
+    if found.is_dir():
+        found = found / "checkpoints" / "last.ckpt"
+    if not found.is_file():
+        raise ConfigError(
+            f"no checkpoint {found}: ckpt_path must be a .ckpt file or a run's folder with checkpoints/last.ckpt."
+        )
+    return found
+
+
+def key(override: str) -> str:
+    """What an override sets, without its value."""
+    return override.partition("=")[0].lstrip("+~")

@@ -1,0 +1,1 @@
+"""From files to normalized batches. Only `datamodule` knows Lightning."""

@@ -1,0 +1,72 @@
+"""Tiny ImageNet: 200 classes, 64x64 (Le & Yang 2015, Stanford CS231N)."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+from torchvision.datasets.utils import download_and_extract_archive
+
+from src.data.source import ImageFiles, LabelledImages, Source
+from src.data.split import stratified_split
+
+URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
+FOLDER = "tiny-imagenet-200"
+IMAGE_SIZE = 64
+POOL_SEED = 1  # the seed system's, for its 70/30 split
+
+
+def tiny_imagenet(root: str, *, download: bool = True, test_fraction: float | None = None) -> Source:
+    """Read Tiny ImageNet from `root`, the folder that holds `tiny-imagenet-200`.
+
+    Its official test images have no labels, so the official `val` is the test set; with
+    `test_fraction`, train and val are pooled and that fraction (stratified, seed 1) is the test set.
+
+    Raises:
+        FileNotFoundError: the folder is missing and cannot be downloaded, or a file of it is missing.
+    """
+    folder = Path(root) / FOLDER
+    if not folder.is_dir():
+        if not download:
+            raise FileNotFoundError(advice(folder, "data.download is false"))
+        try:
+            download_and_extract_archive(URL, root)
+        except (URLError, OSError, RuntimeError) as error:
+            raise FileNotFoundError(advice(folder, f"the download failed: {error}")) from error
+    try:
+        ids = (folder / "wnids.txt").read_text().split()
+        words = dict(line.split("\t", 1) for line in (folder / "words.txt").read_text().splitlines())
+        train_paths, train_labels = train_files(folder, ids)
+        test_paths, test_labels = val_files(folder, ids)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(advice(folder, f"{error.filename} is missing")) from error
+    if test_fraction is not None:
+        paths, labels = train_paths + test_paths, np.concatenate([train_labels, test_labels])
+        train, test = stratified_split(labels, round(test_fraction * len(labels)), seed=POOL_SEED)
+        train_paths, test_paths = [paths[i] for i in train], [paths[i] for i in test]
+        train_labels, test_labels = labels[train], labels[test]
+    return Source(
+        train=LabelledImages(ImageFiles(train_paths, IMAGE_SIZE), train_labels),
+        test=LabelledImages(ImageFiles(test_paths, IMAGE_SIZE), test_labels),
+        class_names=[words[i].split(",")[0] for i in ids],
+        fingerprint=f"{FOLDER}-{len(train_labels)}-{test_fraction}",
+    )
+
+
+def train_files(folder: Path, ids: list[str]) -> tuple[list[Path], np.ndarray]:
+    """Paths and labels of train/<id>/images/*.JPEG."""
+    files = [(path, k) for k, i in enumerate(ids) for path in sorted((folder / "train" / i / "images").iterdir())]
+    return [path for path, _ in files], np.array([k for _, k in files], dtype=np.int64)
+
+
+def val_files(folder: Path, ids: list[str]) -> tuple[list[Path], np.ndarray]:
+    """Paths and labels of val/images, as val/val_annotations.txt lists them."""
+    rows = [line.split("\t")[:2] for line in (folder / "val" / "val_annotations.txt").read_text().splitlines()]
+    paths = [folder / "val" / "images" / name for name, _ in rows]
+    return paths, np.array([ids.index(i) for _, i in rows], dtype=np.int64)
+
+
+def advice(folder: Path, why: str) -> str:
+    return (
+        f"Tiny ImageNet in {folder.resolve()}: {why}. Unpack {URL} there, point data.root or the environment "
+        f"variable DATA_ROOT to the folder that holds {FOLDER}, or use data=digits, which needs no download."
+    )

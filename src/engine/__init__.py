@@ -1,0 +1,1 @@
+"""The one LightningModule, and a run from start to finish."""

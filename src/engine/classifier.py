@@ -1,0 +1,113 @@
+"""The LightningModule: given a built network, it trains, validates and tests it.
+
+Shapes: B batch, C channels, H height, W width, K classes.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torchmetrics import MeanMetric, Metric
+from torchmetrics.classification import MulticlassAccuracy
+
+from src.optim.param_groups import l1_norm, param_groups
+from src.optim.schedule import Schedule
+
+Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64
+
+
+class Classifier(L.LightningModule):
+    """One network with its loss, optimizer and schedule.
+
+    `train/loss` is what is minimized, with label smoothing and penalty; `val/loss` and `test/loss`
+    are plain cross-entropy, so that runs with different losses compare.
+
+    Args:
+        net: BCHW -> logits (B, K).
+        optimizer: called with parameter groups.
+        schedule: moves the optimizer's learning rate.
+        loss: (logits, labels) -> scalar.
+        num_classes: K.
+        l1: strength of an L1 penalty on all parameters.
+        decay_norm_and_bias: False keeps weight decay off parameters with fewer than two axes.
+        channels_last: keep network and images in channels_last memory.
+        compile: compile the network with torch.compile.
+        flip_tta: also report `test/acc_flip`, from the mean of an image's and its mirror image's logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        net: nn.Module,
+        optimizer: Callable[[Any], Optimizer],
+        schedule: Schedule,
+        loss: nn.Module,
+        num_classes: int,
+        l1: float = 0.0,
+        decay_norm_and_bias: bool = True,
+        channels_last: bool = True,
+        compile: bool = False,
+        flip_tta: bool = False,
+    ) -> None:
+        super().__init__()
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.net = net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if compile:
+            self.net.compile()  # in place: names in checkpoints stay, and hooks can use net.forward
+        self.optimizer, self.schedule, self.loss = optimizer, schedule, loss
+        self.l1, self.decay_norm_and_bias, self.flip_tta = l1, decay_norm_and_bias, flip_tta
+        self.losses = nn.ModuleDict({stage: MeanMetric() for stage in ("fit", "val", "test")})
+        self.accuracies = nn.ModuleDict(
+            {stage: MulticlassAccuracy(num_classes, average="micro") for stage in ("fit", "val", "test", "flip")}
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """BCHW -> logits (B, K)."""
+        logits: Tensor = self.net(images.to(memory_format=self.memory_format))
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        images, labels = batch
+        logits = self(images)
+        loss: Tensor = self.loss(logits, labels)
+        if self.l1:
+            loss = loss + self.l1 * l1_norm(self.net.parameters())
+        self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
+        self.measure("fit", loss.detach(), logits.detach(), labels)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        images, labels = batch
+        logits = self(images)
+        self.measure("val", F.cross_entropy(logits, labels), logits, labels)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        images, labels = batch
+        logits = self(images)
+        self.measure("test", F.cross_entropy(logits, labels), logits, labels)
+        if self.flip_tta:
+            self.accuracies["flip"].update((logits + self(images.flip(-1))) / 2, labels)
+            self.log("test/acc_flip", self.accuracies["flip"], on_step=False, on_epoch=True)
+
+    def measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch to the epoch's mean loss and accuracy, each image weighing the same."""
+        name = "train" if stage == "fit" else stage  # nn.ModuleDict cannot hold `train`
+        mean_loss, accuracy = self.losses[stage], self.accuracies[stage]
+        mean_loss.update(loss, weight=len(labels))
+        accuracy.update(logits, labels)
+        for metric, value in ((f"{name}/loss", mean_loss), (f"{name}/acc", accuracy)):
+            assert isinstance(value, Metric)
+            self.log(metric, value, on_step=False, on_epoch=True)
+
+    def configure_optimizers(self) -> Any:
+        """Optimizer and schedule for the length of this run."""
+        optimizer = self.optimizer(param_groups(self.net, decay_norm_and_bias=self.decay_norm_and_bias))
+        total_steps = int(self.trainer.estimated_stepping_batches)
+        contract = self.schedule.bind(
+            optimizer, total_steps=total_steps, total_epochs=self.trainer.max_epochs or 1
+        )
+        return {"optimizer": optimizer, "lr_scheduler": contract}

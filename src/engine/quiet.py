@@ -1,0 +1,22 @@
+"""Warnings and notes of the libraries that say nothing to somebody who trains here."""
+
+import logging
+import warnings
+
+KNOWN = (
+    # .hydra and summary.json lie in the run's folder before metrics.csv does, on purpose
+    "Experiment logs directory .* exists and is not empty",
+    r"Checkpoint directory .* exists and is not empty",
+    # two cores: the number of workers is the user's choice
+    "The '.*_dataloader' does not have many workers",
+    # short epochs of small datasets
+    r"The number of training batches .* is smaller than the logging interval",
+)
+
+
+def quiet() -> None:
+    """Leave only warnings that a user can act on."""
+    for message in KNOWN:
+        warnings.filterwarnings("ignore", message=message)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)

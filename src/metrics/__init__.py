@@ -1,0 +1,1 @@
+"""Quantities that are computed, for whoever draws or logs them."""

@@ -1,0 +1,1 @@
+"""What moves the weights, beside torch's own optimizers and schedules."""

@@ -1,0 +1,1 @@
+"""Reading and writing a run's files; never live objects."""

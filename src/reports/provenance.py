@@ -1,0 +1,34 @@
+"""Where a run comes from: code, versions, machine and command."""
+
+import platform
+import shlex
+import subprocess
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "albumentations", "numpy")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def provenance(overrides: Sequence[str]) -> dict[str, Any]:
+    """Facts about code, packages and the command that runs this again."""
+    commit = git("rev-parse", "HEAD")
+    return {
+        "overrides": list(overrides),
+        "command": shlex.join(["python", "-m", "src.train", *overrides]),
+        "git_commit": commit,
+        "git_dirty": bool(git("status", "--porcelain")) if commit else None,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "platform": platform.platform(),
+    }
+
+
+def git(*arguments: str) -> str | None:
+    """What git says about the project, or None where there is no git or no repository."""
+    try:
+        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,66 @@
+"""`summary.json`: what a run is and how it ended, written from its start and never half-written."""
+
+import json
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NAME = "summary.json"
+
+
+class Summary:
+    """A run's facts, on disk after every change."""
+
+    def __init__(self, run_dir: str | Path, **facts: Any) -> None:
+        self.path = Path(run_dir) / NAME
+        self.facts: dict[str, Any] = {}
+        self.update(status="running", **facts)
+
+    def update(self, **facts: Any) -> None:
+        """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
+        self.facts |= {key: finite(value) for key, value in facts.items()}
+        temporary = self.path.with_name(f"{NAME}.{os.getpid()}.tmp")
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(self.facts, file, indent=2, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.path)
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """`completed` if the block ends, `failed: …` with the reason if it raises or is interrupted."""
+        try:
+            yield
+        except BaseException as error:
+            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else one_line(error)
+            self.update(status=f"failed: {reason}")
+            raise
+        self.update(status="completed")
+
+
+def one_line(error: BaseException) -> str:
+    """An exception's message without line breaks, or its type where it has none; types we do not raise are named."""
+    message = " ".join(str(error).split())
+    known = isinstance(error, (ValueError, FileNotFoundError, SystemExit))
+    return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN and no infinity: None stands for both."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def read_summary(run_dir: str | Path) -> dict[str, Any]:
+    """The facts of a run's folder.
+
+    Raises:
+        FileNotFoundError: the folder holds no summary.
+    """
+    path = Path(run_dir) / NAME
+    if not path.is_file():
+        raise FileNotFoundError(f"no {NAME} in {Path(run_dir).resolve()}: is it a run's folder?")
+    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return facts

@@ -1,0 +1,133 @@
+"""Train: `python -m src.train [group=option …] [key=value …]`; `--help` lists them.
+
+Heavy imports stand inside functions: they wait until the configuration is known to be good.
+"""
+
+import logging
+import os
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from src.config import resolvers as resolvers
+from src.config.cli import RunFailed, run_command
+
+if TYPE_CHECKING:
+    import lightning as L
+
+    from src.reports.summary import Summary
+
+log = logging.getLogger(__name__)
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
+def job(cfg: DictConfig) -> None:
+    """One run, or one job of a sweep."""
+    from hydra.core.hydra_config import HydraConfig
+
+    train(cfg, overrides=list(HydraConfig.get().overrides.task))
+
+
+def train(cfg: DictConfig, *, overrides: list[str]) -> Path:
+    """Build what `cfg` names, train, test, and leave everything in the run's folder.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        RunFailed: something went wrong; the reason is logged and in summary.json.
+    """
+    from src.reports.provenance import provenance
+    from src.reports.summary import Summary, one_line
+
+    run_dir = Path(cfg.paths.run_dir)
+    summary = Summary(run_dir, seed=cfg.seed, **provenance(overrides))
+    try:
+        with summary.recording():
+            fit(cfg, summary)
+            draw(run_dir)
+    except Exception as error:
+        details = run_dir / "traceback.txt"
+        details.write_text(traceback.format_exc(), encoding="utf-8")
+        log.error("error: %s (details: %s)", one_line(error), shown(details))
+        raise RunFailed(one_line(error)) from error
+    tell(summary, run_dir, cfg.paths.output_dir)
+    return run_dir
+
+
+def fit(cfg: DictConfig, summary: "Summary") -> None:
+    """Build the parts, train and test."""
+    import lightning as L
+
+    from src.callbacks.recorder import Recorder
+    from src.config.build import build, build_all
+    from src.config.resume import checkpoint_file
+    from src.engine.quiet import quiet
+    from src.engine.run import fit_and_test
+    from src.metrics.cost import count_macs, num_params
+
+    quiet()
+    ckpt_path = str(checkpoint_file(cfg.ckpt_path)) if cfg.ckpt_path else None
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = build(cfg.data)
+    module = build(cfg.module)
+    module.hparams.update(plain(cfg))  # kept in checkpoints
+    trainer = build(
+        cfg.trainer,
+        callbacks=[Recorder(summary), *build_all(cfg.callbacks)],
+        logger=build_all(cfg.logger),
+    )
+    cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
+    summary.update(**cost, device=device_name(trainer))
+    if trainer.is_global_zero:
+        log.info("run folder: %s", shown(Path(summary.path.parent)))
+        log.info("%s: {num_params:,} parameters, {macs:,} MACs an image".format(**cost), summary.facts["device"])
+    fit_and_test(trainer, module, datamodule, ckpt_path=ckpt_path)
+
+
+def plain(cfg: DictConfig) -> dict[str, object]:
+    """The configuration as plain values, fit for a checkpoint that loads under weights_only."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
+
+
+def device_name(trainer: "L.Trainer") -> str:
+    """Name of the device that trains: the GPU's, or the processor's and its number of cores."""
+    import platform
+
+    import torch
+
+    device = trainer.strategy.root_device
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device.type} ({platform.processor() or platform.machine()}, {os.cpu_count()} cores)"
+
+
+def draw(run_dir: Path) -> None:
+    """Leave curves.png beside metrics.csv."""
+    from src.reports.curves import draw_curves
+
+    if (run_dir / "metrics.csv").is_file():
+        draw_curves(run_dir).savefig(run_dir / "curves.png", dpi=120)
+
+
+def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
+    """End with the numbers, the folder and the command that shows the curves."""
+    from src.reports.table import results_table, tensorboard_command
+
+    log.info("\n%s\n", results_table(summary.facts))
+    log.info("run folder:  %s", shown(run_dir))
+    log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it here."""
+    return os.path.relpath(path) if Path.cwd() in path.resolve().parents else str(path)
+
+
+if __name__ == "__main__":
+    run_command(job)
