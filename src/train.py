@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from src.config import resolvers as resolvers
 from src.config.cli import RunFailed, run_command
 
 if TYPE_CHECKING:
@@ -84,7 +83,7 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     summary.update(**cost, device=device_name(trainer))
     if trainer.is_global_zero:
         log.info("run folder: %s", shown(Path(summary.path.parent)))
-        log.info("%s: {num_params:,} parameters, {macs:,} MACs an image".format(**cost), summary.facts["device"])
+        log.info("device:     %s", summary.facts["device"])
     fit_and_test(trainer, module, datamodule, ckpt_path=ckpt_path)
 
 

@@ -1,10 +1,13 @@
 """The progress bar: loss, accuracy so far, learning rate and images/s."""
 
 import sys
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
+from torch import Tensor
+
+from src.engine.classifier import StageMetrics
 
 
 class TrainingBar(TQDMProgressBar):
@@ -24,8 +27,8 @@ class TrainingBar(TQDMProgressBar):
 
     def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
         # Read this process's own sums: compute() would wait for the other processes.
-        loss = pl_module.losses["fit"].metric_state  # type: ignore[union-attr, index]
-        counts = pl_module.accuracies["fit"].metric_state  # type: ignore[union-attr, index]
+        metrics = cast(StageMetrics, pl_module.train_metrics)
+        loss, counts = (cast(dict[str, Tensor], m.metric_state) for m in (metrics.loss, metrics.acc))
         num_images = int((counts["tp"] + counts["fn"]).sum())
         if not num_images:
             return {}

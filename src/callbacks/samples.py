@@ -41,4 +41,5 @@ def sample_grid(images_bchw: Tensor, mean: tuple[float, ...], std: tuple[float, 
     pixels = (images_bchw * channels[1] + channels[0]).clamp(0, 1)
     factor = max(1, PIXELS // images_bchw.shape[-1])
     large = pixels.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
-    return (make_grid(large, nrow=8, padding=4, pad_value=1.0) * 255).round().to(torch.uint8)
+    grid: Tensor = make_grid(large, nrow=8, padding=4, pad_value=1.0)
+    return (grid * 255).round().to(torch.uint8)

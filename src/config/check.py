@@ -70,11 +70,11 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
     options = loader.get_group_options(group)
     if not options or override.is_delete():
         return
-    values = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
-    for value in values:
-        if str(value) not in options and value is not None and value != "null":
+    given = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
+    for value in map(str, given):
+        if value not in options and value not in ("None", "null"):
             raise ConfigError(
-                f"{group}={value} does not exist.{nearest(str(value), options, prefix=f'{group}=')} "
+                f"{group}={value} does not exist.{nearest(value, list(options), f'{group}=')} "
                 f"Valid: {', '.join(o for o in options if not o.startswith('_'))}."
             )
 
@@ -82,8 +82,12 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
 def check_job(overrides: list[str], loader: ConfigLoaderImpl, config_name: str) -> None:
     """Check one job's keys, types and values."""
     parsed = parse(overrides, loader)
-    groups = [o for o in parsed if loader.get_group_options(o.key_or_group, ObjectType.GROUP)
-              or loader.get_group_options(o.key_or_group)]
+    groups = [
+        o
+        for o in parsed
+        if loader.get_group_options(o.key_or_group, ObjectType.GROUP)
+        or loader.get_group_options(o.key_or_group)
+    ]
     try:
         base = compose(config_name, [o.input_line or "" for o in groups])
         for override in parsed:
@@ -95,9 +99,15 @@ def check_job(overrides: list[str], loader: ConfigLoaderImpl, config_name: str) 
                 raise ConfigError(f"{key} must be given: add {key}=<value> to the command.")
         OmegaConf.to_container(cfg, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(" ".join(str(error).split())) from None
+        raise ConfigError(plain_words(error)) from None
     for problem in problems(cfg):
         raise ConfigError(problem)
+
+
+def plain_words(error: Exception) -> str:
+    """The sentence in a library's message of several lines; of a resolver's error, the resolver's own."""
+    sentence = str(error).split("\n    full_key:")[0]
+    return " ".join(sentence.rpartition("raised while resolving interpolation: ")[2].split())
 
 
 def check_key(override: Override, base: DictConfig) -> None:
@@ -134,7 +144,9 @@ def wanted_type(default: object, value: object) -> str | None:
     ]
     for kind, accepted, name in kinds:
         if isinstance(default, kind):
-            fits = isinstance(value, accepted) or not isinstance(value, (str, int, float, list, dict, type(None)))
+            fits = isinstance(value, accepted) or not isinstance(
+                value, (str, int, float, list, dict, type(None))
+            )
             return None if fits and not (isinstance(value, bool) and kind is not bool) else name
     return None
 
@@ -145,11 +157,12 @@ def find(key: str, base: DictConfig) -> Node | None:
     for part in key.split("."):
         if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
             child = node._get_node(int(part))
-        elif isinstance(node, DictConfig) and not node._is_none() and part in node.keys():
+        elif isinstance(node, DictConfig) and not node._is_none() and part in list(node):
             child = node._get_node(part)
         else:
             return None
-        assert isinstance(child, Node)
+        if not isinstance(child, Node):
+            return None
         node = child
     return node
 
@@ -157,7 +170,7 @@ def find(key: str, base: DictConfig) -> Node | None:
 def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
     """Every key of a config, dots between the parts."""
     keys = []
-    for name in node:
+    for name in map(str, node):
         child = node._get_node(name)
         keys.append(f"{prefix}{name}")
         if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
@@ -168,12 +181,13 @@ def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
 def nearest(given: str, valid: Iterable[str], prefix: str = "") -> str:
     """` Did you mean …?` with the nearest valid name, or nothing."""
     valid = list(valid)
-    found = get_close_matches(given, valid, n=1, cutoff=0.5)
     leaf = given.rpartition(".")[2]
-    if leaf in (leaves := {key.rpartition(".")[2]: key for key in reversed(valid)}):
+    leaves = {key.rpartition(".")[2]: key for key in reversed(valid)}
+    found: list[str] = get_close_matches(given, valid, n=1, cutoff=0.8 if "." in given else 0.5)
+    if leaf in leaves:
         found = [leaves[leaf]]  # `lr` is `optimizer.lr`
-    elif not found or "." not in given:
-        found = [leaves[n] for n in get_close_matches(leaf, leaves, n=1, cutoff=0.5)] or found
+    elif "." not in given:  # `epochs` is `trainer.max_epochs`
+        found = [leaves[n] for n in get_close_matches(leaf, leaves, n=1)] or found
     return f" Did you mean {prefix}{found[0]}?" if found else ""
 
 

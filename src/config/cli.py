@@ -45,8 +45,16 @@ def prepare(args: list[str]) -> list[str]:
     parsed, unknown = get_args_parser().parse_known_args(args)
     if unknown:
         name = unknown[0].lstrip("-").partition("=")[0]
-        raise ConfigError(f"{unknown[0]} is not a flag: settings are written key=value, such as {name}=…, without --.")
-    if parsed.hydra_help or parsed.shell_completion or parsed.config_dir or parsed.config_path or parsed.config_name:
+        raise ConfigError(
+            f"{unknown[0]} is not a flag: settings are written key=value, such as {name}=…, without --."
+        )
+    if (
+        parsed.hydra_help
+        or parsed.shell_completion
+        or parsed.config_dir
+        or parsed.config_path
+        or parsed.config_name
+    ):
         return args  # somebody who knows Hydra brings their own files
     overrides = with_run_overrides(parsed.overrides)
     check(overrides, sweep=parsed.multirun)

@@ -36,7 +36,7 @@ def checkpoint_file(path: str) -> Path:
         found = found / "checkpoints" / "last.ckpt"
     if not found.is_file():
         raise ConfigError(
-            f"no checkpoint {found}: ckpt_path must be a .ckpt file or a run's folder with checkpoints/last.ckpt."
+            f"no checkpoint {found}: give a .ckpt file, or a run's folder with checkpoints/last.ckpt."
         )
     return found
 

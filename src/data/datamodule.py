@@ -11,7 +11,7 @@ from src.data.augment import Pipeline
 from src.data.datasets import Batch, EpochSampler, EvalSet, TrainSet, as_is
 from src.data.source import LabelledImages, Source
 from src.data.split import stratified_split
-from src.data.stats import Stats, cached_stats
+from src.data.stats import cached_stats
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -54,7 +54,12 @@ class ImageDataModule(L.LightningDataModule):
         self.read, self.augment = source, augment
         self.num_classes, self.image_size = num_classes, image_size
         self.num_train, self.num_val = num_train, num_val
-        self.batch_size, self.num_workers, self.seed, self.cache_dir = batch_size, num_workers, seed, cache_dir
+        self.batch_size, self.num_workers, self.seed, self.cache_dir = (
+            batch_size,
+            num_workers,
+            seed,
+            cache_dir,
+        )
         self.source: Source | None = None
 
     def prepare_data(self) -> None:
@@ -79,9 +84,8 @@ class ImageDataModule(L.LightningDataModule):
         self.stats = cached_stats(source.train.images, source.fingerprint, self.cache_dir)
         num_val = 0 if source.val else self.num_val
         self.train_indices, val_indices = stratified_split(source.train.labels, num_val, seed=self.seed)
-        self.val_data, self.val_indices = (
-            (source.val, np.arange(len(source.val))) if source.val else (source.train, val_indices)
-        )
+        self.val_data = source.val or source.train
+        self.val_indices = np.arange(len(source.val)) if source.val else val_indices
         self.source = source
 
     @property
@@ -121,7 +125,7 @@ class ImageDataModule(L.LightningDataModule):
             batch_size=self.batch_size,
             sampler=sampler,
             num_workers=self.num_workers,
-            collate_fn=as_is,
+            collate_fn=as_is,  # type: ignore[arg-type]  # batches come from __getitems__
             pin_memory=torch.cuda.is_available(),
             persistent_workers=self.num_workers > 0,
         )

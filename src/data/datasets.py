@@ -1,5 +1,6 @@
 """Batches of a split, and the order in which training sees it."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -72,7 +73,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return -(-self.length // self.world_size)
+        return math.ceil(self.length / self.world_size)
 
     def __iter__(self) -> Iterator[tuple[int, int]]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)

@@ -15,7 +15,9 @@ def digits(image_size: int = 32) -> Source:
     """The digits as (image_size, image_size, 3) uint8: 1,437 for training, 360 for the test."""
     bunch = load_digits()
     small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
-    grey = [Image.fromarray(image).resize((image_size, image_size), Image.Resampling.BILINEAR) for image in small]
+    grey = [
+        Image.fromarray(image).resize((image_size, image_size), Image.Resampling.BILINEAR) for image in small
+    ]
     images = np.stack([np.asarray(image.convert("RGB")) for image in grey])
     labels = bunch.target.astype(np.int64)
     train, test = stratified_split(labels, TEST_IMAGES, seed=SPLIT_SEED)

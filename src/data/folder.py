@@ -28,13 +28,16 @@ def image_folder(root: str, image_size: int) -> Source:
         labelled_files(folder / name, class_names, image_size) if (folder / name).is_dir() else None
         for name in ("train", "val", "test")
     )
-    assert train is not None and test is not None
+    assert train is not None
+    assert test is not None
     return Source(train, test, class_names, fingerprint(folder / "train", image_size), val)
 
 
 def class_folders(folder: Path) -> list[str]:
     """Names of the folders in `folder`, sorted, hidden ones left out."""
-    return sorted(entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    return sorted(
+        entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")
+    )
 
 
 def image_paths(folder: Path) -> list[Path]:
@@ -45,13 +48,16 @@ def image_paths(folder: Path) -> list[Path]:
 def labelled_files(folder: Path, class_names: list[str], image_size: int) -> LabelledImages:
     """The images in `folder/<class>`, labelled by the position of their class in `class_names`."""
     if strangers := set(class_folders(folder)) - set(class_names):
-        raise ValueError(f"{folder} has classes that train lacks: {sorted(strangers)}. Train has {class_names}.")
+        raise ValueError(
+            f"{folder} has classes that train lacks: {sorted(strangers)}. Train has {class_names}."
+        )
     files = [(path, label) for label, name in enumerate(class_names) for path in image_paths(folder / name)]
     labels = np.array([label for _, label in files], dtype=np.int64)
     empty = [name for label, name in enumerate(class_names) if not (labels == label).any()]
     if not files or (folder.name == "train" and empty):
         raise FileNotFoundError(
-            f"no images in {folder.resolve()} for {empty or class_names}: valid are {', '.join(IMG_EXTENSIONS)}."
+            f"no images in {folder.resolve()} for {empty or class_names}: "
+            f"valid are {', '.join(IMG_EXTENSIONS)}."
         )
     return LabelledImages(ImageFiles([path for path, _ in files], image_size), labels)
 

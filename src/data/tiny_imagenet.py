@@ -54,13 +54,17 @@ def tiny_imagenet(root: str, *, download: bool = True, test_fraction: float | No
 
 def train_files(folder: Path, ids: list[str]) -> tuple[list[Path], np.ndarray]:
     """Paths and labels of train/<id>/images/*.JPEG."""
-    files = [(path, k) for k, i in enumerate(ids) for path in sorted((folder / "train" / i / "images").iterdir())]
+    files = [
+        (path, k) for k, i in enumerate(ids) for path in sorted((folder / "train" / i / "images").iterdir())
+    ]
     return [path for path, _ in files], np.array([k for _, k in files], dtype=np.int64)
 
 
 def val_files(folder: Path, ids: list[str]) -> tuple[list[Path], np.ndarray]:
     """Paths and labels of val/images, as val/val_annotations.txt lists them."""
-    rows = [line.split("\t")[:2] for line in (folder / "val" / "val_annotations.txt").read_text().splitlines()]
+    rows = [
+        line.split("\t")[:2] for line in (folder / "val" / "val_annotations.txt").read_text().splitlines()
+    ]
     paths = [folder / "val" / "images" / name for name, _ in rows]
     return paths, np.array([ids.index(i) for _, i in rows], dtype=np.int64)
 

@@ -11,13 +11,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric, Metric
+from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.optim.param_groups import l1_norm, param_groups
 from src.optim.schedule import Schedule
 
 Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64
+
+
+class StageMetrics(nn.Module):
+    """Mean loss and accuracy over an epoch, each image weighing the same."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.loss = MeanMetric()
+        self.acc = MulticlassAccuracy(num_classes, average="micro")  # torchmetrics' default is macro
+
+    def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
+        """Add a batch: its mean loss, logits (B, K), labels (B,)."""
+        self.loss.update(loss, weight=len(labels))
+        self.acc.update(logits, labels)
 
 
 class Classifier(L.LightningModule):
@@ -55,15 +69,15 @@ class Classifier(L.LightningModule):
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.net = net.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        self.net = net.to(memory_format=self.memory_format)
         if compile:
             self.net.compile()  # in place: names in checkpoints stay, and hooks can use net.forward
         self.optimizer, self.schedule, self.loss = optimizer, schedule, loss
         self.l1, self.decay_norm_and_bias, self.flip_tta = l1, decay_norm_and_bias, flip_tta
-        self.losses = nn.ModuleDict({stage: MeanMetric() for stage in ("fit", "val", "test")})
-        self.accuracies = nn.ModuleDict(
-            {stage: MulticlassAccuracy(num_classes, average="micro") for stage in ("fit", "val", "test", "flip")}
+        self.train_metrics, self.val_metrics, self.test_metrics = (
+            StageMetrics(num_classes) for _ in range(3)
         )
+        self.flip_acc = MulticlassAccuracy(num_classes, average="micro")
 
     def forward(self, images: Tensor) -> Tensor:
         """BCHW -> logits (B, K)."""
@@ -77,31 +91,29 @@ class Classifier(L.LightningModule):
         if self.l1:
             loss = loss + self.l1 * l1_norm(self.net.parameters())
         self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
-        self.measure("fit", loss.detach(), logits.detach(), labels)
+        self.measure("train", self.train_metrics, loss.detach(), logits.detach(), labels)
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
         logits = self(images)
-        self.measure("val", F.cross_entropy(logits, labels), logits, labels)
+        self.measure("val", self.val_metrics, F.cross_entropy(logits, labels), logits, labels)
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         images, labels = batch
         logits = self(images)
-        self.measure("test", F.cross_entropy(logits, labels), logits, labels)
+        self.measure("test", self.test_metrics, F.cross_entropy(logits, labels), logits, labels)
         if self.flip_tta:
-            self.accuracies["flip"].update((logits + self(images.flip(-1))) / 2, labels)
-            self.log("test/acc_flip", self.accuracies["flip"], on_step=False, on_epoch=True)
+            self.flip_acc.update((logits + self(images.flip(-1))) / 2, labels)
+            self.log("test/acc_flip", self.flip_acc, on_step=False, on_epoch=True)
 
-    def measure(self, stage: str, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Add a batch to the epoch's mean loss and accuracy, each image weighing the same."""
-        name = "train" if stage == "fit" else stage  # nn.ModuleDict cannot hold `train`
-        mean_loss, accuracy = self.losses[stage], self.accuracies[stage]
-        mean_loss.update(loss, weight=len(labels))
-        accuracy.update(logits, labels)
-        for metric, value in ((f"{name}/loss", mean_loss), (f"{name}/acc", accuracy)):
-            assert isinstance(value, Metric)
-            self.log(metric, value, on_step=False, on_epoch=True)
+    def measure(
+        self, stage: str, metrics: StageMetrics, loss: Tensor, logits: Tensor, labels: Tensor
+    ) -> None:
+        """Add a batch to the epoch's `<stage>/loss` and `<stage>/acc`."""
+        metrics.update(loss, logits, labels)
+        self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True)
+        self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True)
 
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule for the length of this run."""

@@ -1,8 +1,21 @@
 """What a network costs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+
+
+class LayerCost(NamedTuple):
+    """One part of a network: its output's shape (C, H, W), its parameters, its MACs an image."""
+
+    name: str
+    shape: tuple[int, ...]
+    num_params: int
+    macs: int
 
 
 def num_params(net: nn.Module) -> int:
@@ -10,19 +23,51 @@ def num_params(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
-def count_macs(net: nn.Module, image_size: int, num_channels: int = 3) -> int:
-    """Multiply-accumulates of convolutions and matrix products for one image, forward only.
+def layer_costs(net: nn.Module, image_size: int, num_channels: int = 3) -> list[LayerCost]:
+    """Costs of the network's direct children, in the order in which an image meets them.
 
-    Leaves the network's mode and statistics as they were.
+    MACs are the multiply-accumulates of convolutions and matrix products of one forward pass.
     """
-    parameter = next(net.parameters())
-    image = torch.zeros(1, num_channels, image_size, image_size, dtype=parameter.dtype, device=parameter.device)
-    modes = {module: module.training for module in net.modules()}
+    names = {child: name for name, child in net.named_children()}
+    costs: list[LayerCost] = []
     counter = FlopCounterMode(display=False)
+    before = 0
+
+    def enter(_child: nn.Module, _inputs: object) -> None:
+        nonlocal before
+        before = counter.get_total_flops()
+
+    def leave(child: nn.Module, _inputs: object, output: Tensor) -> None:
+        macs = (counter.get_total_flops() - before) // 2  # a multiply-accumulate is two of its FLOPs
+        costs.append(LayerCost(names[child], tuple(output.shape[1:]), num_params(child), macs))
+
+    hooks = [child.register_forward_pre_hook(enter) for child in names]
+    handles = hooks + [child.register_forward_hook(leave) for child in names]
+    parameter = next(net.parameters())
+    image = torch.zeros(
+        1, num_channels, image_size, image_size, dtype=parameter.dtype, device=parameter.device
+    )
     try:
-        with torch.no_grad(), counter:
-            net.eval()(image)
+        with torch.no_grad(), evaluating(net), counter:
+            net.forward(image)  # not __call__, which may be compiled
+    finally:
+        for handle in handles:
+            handle.remove()
+    return costs
+
+
+def count_macs(net: nn.Module, image_size: int, num_channels: int = 3) -> int:
+    """Multiply-accumulates of convolutions and matrix products for one image, forward only."""
+    return sum(cost.macs for cost in layer_costs(net, image_size, num_channels))
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """Eval mode inside; every module's own mode again behind."""
+    modes = {module: module.training for module in net.modules()}
+    net.eval()
+    try:
+        yield
     finally:
         for module, training in modes.items():
             module.training = training
-    return int(counter.get_total_flops()) // 2  # it counts a multiply-accumulate as two

@@ -4,7 +4,7 @@ Shapes: B batch, C channels, H height, W width.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
@@ -25,11 +25,12 @@ class BasicBlock(nn.Module):
             conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
             self.shortcut = nn.Sequential(OrderedDict(conv=conv, norm=norm_layer(out_channels)))
         # In place on the norms' and the sum's own outputs only: what a block returns is never changed.
-        self.relu = nn.ReLU(inplace=True)
+        self.relu: Callable[[Tensor], Tensor] = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.relu(self.norm1(self.conv1(x)))
-        return self.relu(self.norm2(self.conv2(y)) + self.shortcut(x))
+        sums: Tensor = self.norm2(self.conv2(y)) + self.shortcut(x)
+        return self.relu(sums)
 
 
 class ResNet(nn.Module):

@@ -30,7 +30,8 @@ class ResidualPair(nn.Module):
         self.block2 = conv_block(num_channels, num_channels, norm_layer, pool=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.block2(self.block1(x))
+        sums: Tensor = x + self.block2(self.block1(x))
+        return sums
 
 
 class ResNet9(nn.Module):

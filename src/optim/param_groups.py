@@ -15,7 +15,7 @@ def param_groups(net: nn.Module, *, decay_norm_and_bias: bool) -> list[dict[str,
     parameters = [p for p in net.parameters() if p.requires_grad]
     if decay_norm_and_bias:
         return [{"params": parameters}]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim >= 2]},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]

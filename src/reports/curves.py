@@ -38,7 +38,9 @@ def draw_curves(run_dir: str | Path) -> Figure:
         scale = 100 if key == "acc" else 1
         for stage, color in COLORS.items():
             points = series.get(f"{stage}/{key}", [])
-            axes.plot([x for x, _ in points], [y * scale for _, y in points], "o-", ms=3, color=color, label=stage)
+            axes.plot(
+                [x for x, _ in points], [y * scale for _, y in points], "o-", ms=3, color=color, label=stage
+            )
         axes.set(xlabel="epoch", ylabel=label)
         axes.grid(alpha=0.3)
         axes.legend()

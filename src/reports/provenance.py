@@ -28,7 +28,9 @@ def provenance(overrides: Sequence[str]) -> dict[str, Any]:
 def git(*arguments: str) -> str | None:
     """What git says about the project, or None where there is no git or no repository."""
     try:
-        done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, timeout=10, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

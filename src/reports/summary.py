@@ -42,7 +42,7 @@ class Summary:
 
 
 def one_line(error: BaseException) -> str:
-    """An exception's message without line breaks, or its type where it has none; types we do not raise are named."""
+    """An exception's message without line breaks, after its type where the type is not one that we raise."""
     message = " ".join(str(error).split())
     known = isinstance(error, (ValueError, FileNotFoundError, SystemExit))
     return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")

@@ -1,0 +1,80 @@
+"""The bench in a notebook: compose, train, show.
+
+from src.notebook import compose, show, train
+
+experiment = compose("experiment=quickstart", "norm=ln")   # the overrides of the command line
+run = train(experiment)
+show(run)
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import hydra
+from omegaconf import DictConfig, OmegaConf
+
+from src import train as command
+from src.config.check import check
+from src.config.console import TqdmHandler
+from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.config.resume import with_run_overrides
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A composed configuration and the overrides that made it; prints as YAML."""
+
+    cfg: DictConfig
+    overrides: list[str]
+
+    def __repr__(self) -> str:
+        return OmegaConf.to_yaml(self.cfg)
+
+
+def compose(*overrides: str) -> Experiment:
+    """What `python -m src.train <overrides>` would run.
+
+    Raises:
+        ConfigError: a name, type or value that cannot work, told in one line.
+    """
+    given = with_run_overrides(list(overrides))
+    check(given, sweep=False)
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return Experiment(hydra.compose("train", given), given)
+
+
+def train(experiment: Experiment) -> Path:
+    """Train and test, with the same output and files as the command; returns the run's folder.
+
+    Raises:
+        RunFailed: the run stopped; the reason is in its message, the log and summary.json.
+    """
+    cfg = experiment.cfg.copy()
+    runs = f"{cfg.paths.output_dir}/{cfg.task_name}/runs"
+    cfg.paths.run_dir = new_folder(
+        runs, time.strftime("%Y%m%d-%H%M%S"), run_name(",".join(experiment.overrides))
+    )
+    run_dir = Path(cfg.paths.run_dir)
+    (run_dir / ".hydra").mkdir()
+    OmegaConf.save(cfg, run_dir / ".hydra" / "config.yaml")
+    OmegaConf.save(OmegaConf.create(experiment.overrides), run_dir / ".hydra" / "overrides.yaml")
+    handlers = [TqdmHandler(), logging.FileHandler(run_dir / "train.log", encoding="utf-8")]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    return command.train(cfg, overrides=experiment.overrides)
+
+
+def show(run_dir: str | Path) -> None:
+    """Display the pictures in a run's folder, curves first.
+
+    Raises:
+        FileNotFoundError: the folder has no pictures.
+    """
+    from IPython.display import Image, display
+
+    pictures = sorted(Path(run_dir).glob("*.png"), key=lambda path: (path.name != "curves.png", path.name))
+    if not pictures:
+        raise FileNotFoundError(f"no pictures in {Path(run_dir).resolve()}: is it a finished run's folder?")
+    for picture in pictures:
+        display(Image(filename=str(picture)))
