@@ -12,13 +12,17 @@ MAX_NAME_LENGTH = 100  # characters; file systems allow 255 bytes
 def run_name(override_dirname: str) -> str:
     """Short name of a variant: `optimizer.lr=0.1,norm=ln` becomes `lr=0.1,norm=ln`.
 
-    Characters that some file system forbids become `-`; a long name is cut.
+    Characters that some file system forbids become `-`; what makes the name too long is left out.
     """
-    parts = []
+    name = ""
     for part in re.split(r",(?=[+~\w./@]+=)", override_dirname):
         key, equals, value = part.lstrip("+~").partition("=")
-        parts.append(key.rpartition(".")[2].rpartition("/")[2] + equals + value)
-    return re.sub(r"[^\w.,=+-]", "-", ",".join(parts))[:MAX_NAME_LENGTH].rstrip(".,-") or "default"
+        short = key.rpartition(".")[2].rpartition("/")[2] + equals + value
+        longer = f"{name},{short}" if name else short
+        if len(longer) > MAX_NAME_LENGTH:
+            break
+        name = longer
+    return re.sub(r"[^\w.,=+-]", "-", name).rstrip(".,-") or "default"
 
 
 def new_folder(parent: str, *names: str) -> str:

@@ -52,7 +52,7 @@ RULES: dict[str, Rule] = {
     "scheduler.warmup": FRACTION,
     "scheduler.step_size": at_least(1),
     "scheduler.gamma": Rule(lambda x: 0 < x <= 1, "more than 0 and at most 1"),
-    "scheduler.factor": Rule(lambda x: 0 < x < 1, "more than 0 and less than 1"),
+    "scheduler.factor": Rule(lambda x: 0 < x <= 1, "more than 0 and at most 1"),
     "scheduler.patience": at_least(0),
     "scheduler.div_factor": at_least(1),
     "scheduler.final_div_factor": at_least(1),

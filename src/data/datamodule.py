@@ -1,6 +1,6 @@
 """The one LightningDataModule: any `Source`, split, augmented and batched."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import lightning as L
 import numpy as np
@@ -117,9 +117,9 @@ class ImageDataModule(L.LightningDataModule):
         """Each process takes every `world_size`-th image: none is lost or counted twice."""
         rank, world_size = self.place()
         dataset = EvalSet(data, indices[rank::world_size], self.stats)
-        return self.loader(dataset, range(len(dataset)))
+        return self.loader(dataset)
 
-    def loader(self, dataset: Dataset[Batch], sampler: Iterable[object]) -> DataLoader[Batch]:
+    def loader(self, dataset: Dataset[Batch], sampler: EpochSampler | None = None) -> DataLoader[Batch]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,

@@ -29,11 +29,13 @@ class TrainSet(Dataset[Batch]):
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        at = [int(self.indices[index]) for _, index in keys]
+    def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> Batch:
+        # Lightning's overfit_batches brings a sampler of its own, with plain indices.
+        pairs = [(0, key) if isinstance(key, int) else key for key in keys]
+        at = [int(self.indices[index]) for _, index in pairs]
         images = [
             self.augment(self.data.images[i], (self.seed, epoch, i))
-            for i, (epoch, _) in zip(at, keys, strict=True)
+            for i, (epoch, _) in zip(at, pairs, strict=True)
         ]
         return as_batch(np.stack(images), self.data.labels[at])
 

@@ -41,7 +41,10 @@ def tiny_imagenet(root: str, *, download: bool = True, test_fraction: float | No
         raise FileNotFoundError(advice(folder, f"{error.filename} is missing")) from error
     if test_fraction is not None:
         paths, labels = train_paths + test_paths, np.concatenate([train_labels, test_labels])
-        train, test = stratified_split(labels, round(test_fraction * len(labels)), seed=POOL_SEED)
+        num_test = round(test_fraction * len(labels))
+        train, test = stratified_split(
+            labels, num_test, seed=POOL_SEED, name="data.test_fraction (in images)"
+        )
         train_paths, test_paths = [paths[i] for i in train], [paths[i] for i in test]
         train_labels, test_labels = labels[train], labels[test]
     return Source(

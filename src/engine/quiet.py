@@ -9,6 +9,11 @@ KNOWN = (
     r"Checkpoint directory .* exists and is not empty",
     # two cores: the number of workers is the user's choice
     "The '.*_dataloader' does not have many workers",
+    # data.num_val=0 and debug=overfit mean it
+    "Total length of `list` across ranks is zero",
+    "You requested to overfit but enabled train dataloader shuffling",
+    # Lightning's own use of a name that torch has deprecated
+    r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # short epochs of small datasets
     r"The number of training batches .* is smaller than the logging interval",
 )

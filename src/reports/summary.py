@@ -35,7 +35,9 @@ class Summary:
         try:
             yield
         except BaseException as error:
-            reason = "interrupted" if isinstance(error, KeyboardInterrupt) else one_line(error)
+            # Lightning turns Ctrl-C into SystemExit
+            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
+            reason = "interrupted" if stopped else one_line(error)
             self.update(status=f"failed: {reason}")
             raise
         self.update(status="completed")
@@ -44,7 +46,7 @@ class Summary:
 def one_line(error: BaseException) -> str:
     """An exception's message without line breaks, after its type where the type is not one that we raise."""
     message = " ".join(str(error).split())
-    known = isinstance(error, (ValueError, FileNotFoundError, SystemExit))
+    known = isinstance(error, (ValueError, FileNotFoundError))
     return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")
 
 

@@ -1,0 +1,64 @@
+import io
+import logging
+import sys
+
+import pytest
+import torch
+
+from src.callbacks.epoch_line import epoch_line
+from src.callbacks.model_table import model_table
+from src.callbacks.samples import sample_grid
+from src.config.console import TqdmHandler
+from src.metrics.cost import LayerCost
+from src.metrics.throughput import Stopwatch
+
+
+def test_epoch_line_as_documented() -> None:
+    metrics = {"train/loss": 0.81, "train/acc": 0.712, "val/loss": 0.53, "val/acc": 0.829}
+    line = epoch_line(
+        metrics | {"train/images_per_second": 393.2}, epoch=12, max_epochs=40, num_val=5000, lr=0.0061
+    )
+    assert line == "epoch 12/40  train 0.810 71.2%  val 0.530 82.9% (4145/5000)  lr 0.0061  393 img/s"
+    assert epoch_line({"train/loss": 1, "train/acc": 0.5}, epoch=1, max_epochs=2, num_val=0, lr=1.0) == (
+        "epoch 1/2  train 1.000 50.0%  lr 1"
+    )
+
+
+def test_model_table_adds_up() -> None:
+    table = model_table([LayerCost("stem", (4, 8, 8), 100, 2000), LayerCost("head", (10,), 11, 40)])
+    assert table.splitlines()[1].split() == ["stem", "4", "x", "8", "x", "8", "100", "2,000"]
+    assert table.splitlines()[-1].split() == ["total", "111", "2,040"]
+
+
+def test_sample_grid_shows_the_original_pixels() -> None:
+    # two 32x32 images, enlarged three times, four pixels of white around each
+    pixels = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    mean, std = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+    normalized = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    grid = sample_grid(normalized, mean, std)
+    assert grid.shape == (3, 96 + 8, 2 * 96 + 12)
+    first = grid[:, 4:100, 4:100]
+    torch.testing.assert_close(
+        first[:, 1::3, 1::3], (pixels[0] * 255).round().to(torch.uint8), atol=1, rtol=0
+    )
+    assert (grid[:, :4] == 255).all()
+
+
+def test_console_lines_are_bare(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    TqdmHandler().handle(logging.LogRecord("x", logging.INFO, "f", 1, "hello %s", ("you",), None))
+    assert stream.getvalue() == "hello you\n"
+
+
+def test_stopwatch_counts_only_while_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = iter([10.0, 12.5, 100.0, 101.5])
+    monkeypatch.setattr("src.metrics.throughput.time.perf_counter", lambda: next(times))
+    watch = Stopwatch()
+    assert watch.images_per_second == 0
+    for _ in range(2):
+        watch.start()
+        watch.stop()
+    watch.images = 40
+    assert watch.seconds == 4.0
+    assert watch.images_per_second == 10.0

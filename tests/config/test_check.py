@@ -1,0 +1,90 @@
+"""Mistakes on the command line: one line that names the way out."""
+
+import pytest
+
+from src.config.check import ConfigError, check
+from src.config.cli import prepare
+
+MISTAKES = [
+    ("optimizer.lrr=0.1", "optimizer.lrr does not exist. Did you mean optimizer.lr?"),
+    ("norm=lm", "norm=lm does not exist. Did you mean norm=ln? Valid: bn, gn, in, ln, ln2d, none."),
+    ("lr=0.1", "Did you mean optimizer.lr?"),
+    ("epochs=5", "Did you mean trainer.max_epochs?"),
+    ("optmizer=adam", "Did you mean optimizer?"),
+    ("data.batchsize=8", "Did you mean data.batch_size?"),
+    ("experiment=seed", "Valid: cpu, quickstart"),
+    ("~callbacks.bests", "callbacks.bests does not exist. Did you mean callbacks.best?"),
+    ("optimizer=sgd,adam", "add -m"),
+    ("norm", "cannot read 'norm'"),
+    ("trainer.max_epochs=ten", "trainer.max_epochs must be a whole number: got 'ten'. Default: 40."),
+    ("trainer.max_epochs=2.5", "trainer.max_epochs must be a whole number: got 2.5."),
+    ("trainer.max_epochs=true", "trainer.max_epochs must be a whole number: got True."),
+    ("optimizer.lr=fast", "optimizer.lr must be a number: got 'fast'."),
+    ("optimizer.lr=null", "optimizer.lr must be a number: got None."),
+    ("optimizer.nesterov=1", "optimizer.nesterov must be true or false: got 1."),
+    ("model.strides=2", "model.strides must be a list such as [1,2]: got 2."),
+    ("trainer.max_epochs=-3", "trainer.max_epochs must be 1 or more: got -3."),
+    ("optimizer.lr=0", "optimizer.lr must be more than 0: got 0."),
+    ("optimizer.momentum=1.0", "optimizer.momentum must be at least 0 and less than 1: got 1.0."),
+    ("model.width=0", "model.width must be 1 or more: got 0."),
+    ("seed=-1", "seed must be between 0 and 4294967295: got -1."),
+    ("data.num_val=50000", "data.num_val must be less than the 50000 training images: got 50000."),
+    ("model.strides=[1,2]", "model.strides and model.num_blocks must be equally long"),
+    ("model.strides=[1,1,0,2]", "model.strides must be a list of whole numbers of 1 or more"),
+    ("trainer.gradient_clip_algorithm=abs", "must be one of value, norm: got abs."),
+    ("data=image_folder", "data.root must be given"),
+]
+
+
+@pytest.mark.parametrize(("override", "words"), MISTAKES, ids=[override for override, _ in MISTAKES])
+def test_mistake_is_told_in_one_line(override: str, words: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check([override], sweep=False)
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (["norm=gn", "norm.num_groups=7"], "num_groups=7, width=64. Valid here: [1, 2, 4, 8, 16, 32, 64]."),
+        (["norm=gn", "model.width=12"], "num_groups=8, width=12. Valid here: [1, 2, 3, 4, 6, 12]."),
+        (["scheduler=plateau", "data.num_val=0"], "scheduler.monitor=val/acc needs validation images"),
+        (["callbacks=early_stopping", "data.num_val=0"], "callbacks.early_stopping.monitor=val/acc needs"),
+        (["data=image_folder", "data.root=/no/such"], "no folder /no/such/train: data.root must hold"),
+        (["optimizer.lr=${nothing}"], "Interpolation key 'nothing' not found"),
+    ],
+)
+def test_values_that_do_not_fit_together(overrides: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=r"^[^\n]*$") as caught:
+        check(overrides, sweep=False)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["norm=ln", "scheduler=onecycle"],
+        ["optimizer.lr=1", "optimizer.weight_decay=1e-4"],
+        ["trainer.precision=16-mixed", "trainer.devices=auto", "trainer.limit_train_batches=10"],
+        ["~callbacks.samples", "callbacks.best=null", "+trainer.min_epochs=2", "loss.label_smoothing=0.1"],
+        ["experiment=seed_ln", "norm=gn", "debug=fast", "logger=none"],
+        ["hydra.job.name=x", "data.root='/a folder/with, comma'"],
+    ],
+)
+def test_valid_overrides_pass(overrides: list[str]) -> None:
+    check(overrides, sweep=False)
+
+
+def test_every_job_of_a_sweep_is_checked() -> None:
+    check(["norm=bn,ln", "optimizer.lr=0.1,0.2"], sweep=True)
+    with pytest.raises(ConfigError, match="optimizer.momentum does not exist"):
+        check(["optimizer=sgd,adam", "optimizer.momentum=0.5"], sweep=True)
+    with pytest.raises(ConfigError, match="norm=lm does not exist"):
+        check(["norm=bn,lm"], sweep=True)
+
+
+def test_a_flag_that_is_none_is_named() -> None:
+    with pytest.raises(ConfigError, match="--epochs is not a flag: settings are written key=value"):
+        prepare(["--epochs", "5"])

@@ -1,0 +1,112 @@
+"""Files to images and labels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data.cifar import cifar
+from src.data.digits import digits
+from src.data.folder import image_folder
+from src.data.source import read_image
+from src.data.tiny_imagenet import tiny_imagenet
+
+
+def test_cifar_images_and_labels_belong_together(fake_cifar: Path) -> None:
+    source = cifar("cifar10", root=str(fake_cifar), download=False)
+    assert (len(source.train), len(source.test)) == (400, 100)
+    assert all(source.train.images[i][0, 0, 0] == label for i, label in enumerate(source.train.labels))
+    assert cifar("cifar100", root=str(fake_cifar), download=False).class_names[-1] == "class99"
+
+
+def test_a_flipped_byte_is_found_and_named(fake_cifar: Path) -> None:
+    path = fake_cifar / "cifar-10-batches-py" / "data_batch_3"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(FileNotFoundError, match="data_batch_3 missing or damaged; data.download is false"):
+        cifar("cifar10", root=str(fake_cifar), download=False)
+
+
+def test_no_dataset_names_the_root_and_a_way_out(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as caught:
+        cifar("cifar10", root=str(tmp_path), download=False)
+    for words in (
+        str(tmp_path),
+        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        "DATA_ROOT",
+        "data=digits",
+    ):
+        assert words in str(caught.value)
+
+
+def test_digits_split_and_pixels() -> None:
+    source = digits()
+    assert (len(source.train), len(source.test)) == (1437, 360)
+    image = source.train.images[0]
+    assert image.shape == (32, 32, 3)
+    assert image.dtype == np.uint8
+    assert (image[..., 0] == image[..., 2]).all()
+    assert np.bincount(source.test.labels).min() >= 34  # a tenth of 360, stratified
+
+
+def test_folder_classes_sizes_and_modes(fake_folder: Path) -> None:
+    source = image_folder(str(fake_folder), image_size=24)
+    assert source.class_names == ["cats", "dogs", "owls"]
+    assert source.val is None
+    assert np.bincount(source.train.labels).tolist() == [8, 8, 8]
+    assert {source.train.images[i].shape for i in range(24)} == {(24, 24, 3)}
+
+
+def test_folder_uses_its_own_val_and_names_strangers(fake_folder: Path) -> None:
+    (fake_folder / "val" / "cats").mkdir(parents=True)
+    Image.new("RGB", (9, 9)).save(fake_folder / "val" / "cats" / "a.png")
+    val = image_folder(str(fake_folder), 24).val
+    assert val is not None
+    assert val.labels.tolist() == [0]
+    (fake_folder / "val" / "bats").mkdir()
+    with pytest.raises(ValueError, match=r"classes that train lacks: \['bats'\]"):
+        image_folder(str(fake_folder), 24)
+
+
+def test_folder_without_images_or_test_is_named(fake_folder: Path, tmp_path: Path) -> None:
+    (fake_folder / "train" / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no images in .*train for \['empty'\]"):
+        image_folder(str(fake_folder), 24)
+    with pytest.raises(FileNotFoundError, match="no folder .*train: data.root must hold"):
+        image_folder(str(tmp_path / "nope"), 24)
+
+
+def test_pictures_stand_upright_and_broken_ones_are_named(tmp_path: Path) -> None:
+    image = Image.new("RGB", (20, 20))
+    image.paste((255, 255, 255), (0, 0, 20, 10))  # white above
+    exif = Image.Exif()
+    exif[0x0112] = 3  # stored upside down
+    image.rotate(180).save(tmp_path / "turned.png", exif=exif)
+    pixels = read_image(tmp_path / "turned.png", 20)
+    assert pixels[0].min() == 255
+    assert pixels[-1].max() == 0
+    (tmp_path / "text.png").write_text("no image")
+    with pytest.raises(ValueError, match="text.png cannot be read as an image"):
+        read_image(tmp_path / "text.png", 20)
+
+
+def test_tiny_imagenet_official_and_pooled(fake_tiny_imagenet: Path) -> None:
+    official = tiny_imagenet(str(fake_tiny_imagenet), download=False)
+    assert (len(official.train), len(official.test)) == (600, 200)
+    assert official.class_names[7] == "thing 7"
+    for data in (official.train, official.test):
+        for i in (0, 100, 199):
+            assert data.images[i].shape == (64, 64, 3)
+            assert abs(int(data.images[i][0, 0, 0]) - data.labels[i]) <= 2  # JPEG
+    pooled = tiny_imagenet(str(fake_tiny_imagenet), download=False, test_fraction=0.3)
+    assert (len(pooled.train), len(pooled.test)) == (560, 240)
+
+
+def test_tiny_imagenet_missing_names_the_way_out(tmp_path: Path, fake_tiny_imagenet: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="cs231n.stanford.edu/tiny-imagenet-200.zip"):
+        tiny_imagenet(str(tmp_path / "nope"), download=False)
+    (fake_tiny_imagenet / "tiny-imagenet-200" / "words.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"words.txt is missing"):
+        tiny_imagenet(str(fake_tiny_imagenet), download=False)

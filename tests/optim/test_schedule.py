@@ -1,0 +1,123 @@
+"""Learning rates at steps that a reader can work out, and through a resume."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from src.config.build import build
+from src.config.resolvers import CONF_DIR
+from src.notebook import compose
+from src.optim.schedule import cosine_multiplier
+
+SCHEDULERS = sorted(path.stem for path in (CONF_DIR / "scheduler").glob("*.yaml"))
+OPTIMIZERS = sorted(path.stem for path in (CONF_DIR / "optimizer").glob("*.yaml"))
+
+
+def make(*overrides: str, steps_per_epoch: int = 10) -> tuple[torch.optim.Optimizer, dict[str, Any]]:
+    cfg = compose(*overrides).cfg
+    optimizer = build(cfg.optimizer)([nn.Parameter(torch.ones(2, 2))])
+    epochs = cfg.trainer.max_epochs
+    return optimizer, build(cfg.scheduler).bind(
+        optimizer, total_steps=epochs * steps_per_epoch, total_epochs=epochs
+    )
+
+
+def advance(contract: dict[str, Any], metric: float = 0.5) -> None:
+    contract["scheduler"].step(*([metric] if "monitor" in contract else []))
+
+
+def lrs(count: int, *overrides: str, **kwargs: int) -> list[float]:
+    """The learning rates of the first intervals (steps or epochs), in units of the group's lr."""
+    optimizer, contract = make("optimizer=sgd", "optimizer.lr=1.0", *overrides, **kwargs)
+    found = []
+    for _ in range(count):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        advance(contract)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("step", "multiplier"), [(0, 0.0), (5, 0.5), (10, 1.0), (40, 0.75), (55, 0.5), (100, 0.0), (200, 0.0)]
+)
+def test_cosine_hits_known_points(step: int, multiplier: float) -> None:
+    # 10 warm-up steps, then 90 cosine steps: cos(pi/3) = 1/2 at step 40
+    assert cosine_multiplier(step, total_steps=100, warmup_steps=10) == pytest.approx(multiplier, abs=1e-12)
+
+
+def test_seed_ln_gives_the_lr_column_of_the_seeds_log() -> None:
+    # 40 epochs of ceil(50,000 / 256) = 196 steps; read just after the scheduler's step
+    optimizer, contract = make("experiment=seed_ln", steps_per_epoch=196)
+    column = []
+    for epoch in range(40):
+        for _ in range(196):
+            optimizer.step()
+            advance(contract)
+        if epoch + 1 >= 32:
+            column.append(round(optimizer.param_groups[0]["lr"], 5))
+    assert column == [0.00188, 0.00146, 0.00109, 0.00076, 0.00049, 0.00028, 0.00012, 0.00003, 0.0]
+    assert optimizer.param_groups[0]["momentum"] == 0.9
+
+
+def test_step_and_multistep_and_exponential_fit_the_run() -> None:
+    assert lrs(9, "scheduler=step", "trainer.max_epochs=9") == pytest.approx([1] * 3 + [0.1] * 3 + [0.01] * 3)
+    got = lrs(8, "scheduler=multistep", "trainer.max_epochs=8")
+    assert got == pytest.approx([1] * 4 + [0.1] * 2 + [0.01] * 2)
+    assert lrs(5, "scheduler=exponential", "trainer.max_epochs=4")[-1] == pytest.approx(0.01)
+    assert lrs(5, "scheduler=constant") == [1.0] * 5
+
+
+def test_onecycle_starts_peaks_and_ends_where_it_should() -> None:
+    got = lrs(100, "scheduler=onecycle", "trainer.max_epochs=10")
+    assert got[0] == pytest.approx(1 / 25)
+    assert got[29] == pytest.approx(1.0)  # torch puts the peak at pct_start * total_steps - 1
+    assert got[-1] == pytest.approx(1 / 25 / 1e4)
+
+
+def test_plateau_waits_for_its_patience() -> None:
+    # the first value is the best; three more without a rise are patience, the next one cuts
+    assert lrs(6, "scheduler=plateau") == pytest.approx([1.0] * 5 + [0.2])
+
+
+def test_resnet18_94_rises_for_a_fifth_and_falls_in_a_line() -> None:
+    optimizer, contract = make("experiment=resnet18_94", steps_per_epoch=100)
+    got = []
+    for _ in range(2600):
+        got.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        advance(contract)
+    assert got[519] == max(got) == pytest.approx(0.2)
+    assert got[519 + 1040] == pytest.approx(0.1, abs=1e-4)  # half of the way down
+    assert got[-1] < 1e-5
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+@pytest.mark.parametrize("scheduler_name", SCHEDULERS)
+def test_every_scheduler_goes_on_exactly_with_every_optimizer(
+    scheduler_name: str, optimizer_name: str
+) -> None:
+    names = (f"scheduler={scheduler_name}", f"optimizer={optimizer_name}", "trainer.max_epochs=3")
+    metrics = [0.1, 0.2, 0.2, 0.2, 0.2, 0.2, 0.2, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3, 0.3]
+
+    def follow(optimizer: Any, contract: dict[str, Any], values: list[float]) -> list[float]:
+        found = []
+        for value in values:
+            for group in optimizer.param_groups:
+                group["params"][0].grad = torch.ones(2, 2)
+            optimizer.step()
+            advance(contract, value)
+            found.append(optimizer.param_groups[0]["lr"])
+        return found
+
+    want = follow(*make(*names), metrics)
+    first, contract = make(*names)
+    got = follow(first, contract, metrics[:7])
+    second, resumed = make(*names)
+    second.load_state_dict(first.state_dict())
+    resumed["scheduler"].load_state_dict(contract["scheduler"].state_dict())
+    assert got + follow(second, resumed, metrics[7:]) == want
+    assert all(math.isfinite(lr) and lr >= 0 for lr in want)
+    assert contract["interval"] in ("step", "epoch")

@@ -1,0 +1,60 @@
+"""Every file in every group composes and trains one step on generated data."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.config.resolvers import CONF_DIR
+from src.reports.summary import read_summary
+
+GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
+OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF_DIR / group).glob("[!_]*.yaml"))]
+SHORT = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
+SHORT += ["trainer.limit_test_batches=1"]
+FIXTURES = {"tiny_imagenet": "fake_tiny_imagenet", "image_folder": "fake_folder"}
+NEEDS = {
+    "tiny_imagenet": ["data.num_train=600", "data.num_val=200"],
+    "tiny_imagenet_pooled": ["data.num_train=560", "data.num_val=200"],
+    "cifar10": ["data.num_train=400", "data.num_val=40"],
+    "cifar100": ["data.num_train=400", "data.num_val=100"],
+    "image_folder": ["data.num_val=3"],
+    "digits": [],
+}
+
+
+def test_the_glob_finds_the_groups() -> None:
+    found = dict.fromkeys(group for group, _ in OPTIONS)
+    wanted = "augment callbacks data debug experiment logger loss model module norm optimizer paths scheduler"
+    assert set(found) == {*wanted.split(), "trainer"}
+    assert len(OPTIONS) >= 45
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS, ids=str)
+def test_option_trains_one_step(
+    group: str, option: str, run_tiny: Callable[..., Path], request: pytest.FixtureRequest
+) -> None:
+    if option == "gpu" and not torch.cuda.is_available():
+        pytest.skip("trainer=gpu needs a CUDA GPU; this machine has none")
+    data = option if group == "data" else "digits" if option == "quickstart" else "cifar10"
+    overrides = [f"{group}={option}", "model.width=8", *SHORT, *NEEDS[data]]
+    if group == "experiment" and "num_val: 0" in (CONF_DIR / group / f"{option}.yaml").read_text():
+        overrides = [o for o in overrides if not o.startswith("data.num_val")]
+    if data != "digits":
+        fixture = next((name for key, name in FIXTURES.items() if data.startswith(key)), "fake_cifar")
+        overrides.append(f"data.root='{request.getfixturevalue(fixture)}'")
+    if option == "ddp":
+        overrides.append("trainer.devices=1")
+    if group == "trainer":
+        overrides = [o for o in overrides if not o.startswith("trainer.accelerator")]
+
+    facts = read_summary(run_tiny(*overrides))
+
+    assert facts["status"] == "completed"
+    assert facts["epochs"] == 1
+    if option == "none" and group == "callbacks":
+        return
+    assert math.isfinite(facts["train/loss"])
+    assert 0 <= facts["test/acc"] <= 1
