@@ -39,21 +39,26 @@ def train(cfg: DictConfig, *, overrides: list[str]) -> Path:
     Raises:
         RunFailed: something went wrong; the reason is logged and in summary.json.
     """
+    from lightning.fabric.utilities.rank_zero import rank_zero_only
+
     from src.reports.provenance import provenance
     from src.reports.summary import Summary, one_line
 
     run_dir = Path(cfg.paths.run_dir)
-    summary = Summary(run_dir, seed=cfg.seed, **provenance(overrides))
+    first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
+    summary = Summary(run_dir, write=first_process, seed=cfg.seed, **provenance(overrides))
     try:
         with summary.recording():
             fit(cfg, summary)
-            draw(run_dir)
+            if first_process:
+                draw(run_dir)
     except Exception as error:
         details = run_dir / "traceback.txt"
         details.write_text(traceback.format_exc(), encoding="utf-8")
         log.error("error: %s (details: %s)", one_line(error), shown(details))
         raise RunFailed(one_line(error)) from error
-    tell(summary, run_dir, cfg.paths.output_dir)
+    if first_process:
+        tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
 
 

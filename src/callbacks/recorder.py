@@ -3,7 +3,6 @@
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.utilities import rank_zero_only
 
 from src.metrics.throughput import Stopwatch
 from src.reports.summary import Summary
@@ -42,7 +41,7 @@ class Recorder(L.Callback):
         if metrics.get("val/acc", -1.0) > self.best.get("val/acc", -1.0):
             self.best = {key: metrics[key] for key in ("val/acc", "val/loss")}
             self.best["best_epoch"] = trainer.current_epoch + 1
-        self.write(
+        self.summary.update(
             epochs=trainer.current_epoch + 1,
             train_seconds=round(self.total.seconds, 3),
             images_per_second=round(self.total.images_per_second, 1),
@@ -52,11 +51,7 @@ class Recorder(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        self.write(**{key: value for key, value in found.items() if key.startswith("test/")})
-
-    @rank_zero_only
-    def write(self, **facts: Any) -> None:
-        self.summary.update(**facts)
+        self.summary.update(**{key: value for key, value in found.items() if key.startswith("test/")})
 
     def state_dict(self) -> dict[str, Any]:
         return {"images": self.total.images, "seconds": self.total.seconds, "best": self.best}

@@ -14,7 +14,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+from omegaconf import DictConfig, ListConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config.resolvers import CONF_DIR
@@ -45,8 +45,9 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
             else [o.input_line or ""]
             for o in parsed
         ]
+        bases: dict[tuple[str, ...], DictConfig] = {}
         for job in islice(product(*choices), MAX_JOBS_CHECKED):
-            check_job(list(job), loader, config_name)
+            check_job(list(job), loader, config_name, bases)
 
 
 def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
@@ -79,21 +80,25 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
             )
 
 
-def check_job(overrides: list[str], loader: ConfigLoaderImpl, config_name: str) -> None:
-    """Check one job's keys, types and values."""
-    parsed = parse(overrides, loader)
-    groups = [
-        o
-        for o in parsed
-        if loader.get_group_options(o.key_or_group, ObjectType.GROUP)
-        or loader.get_group_options(o.key_or_group)
-    ]
+def check_job(
+    overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], DictConfig]
+) -> None:
+    """Check one job's keys, types and values; `bases` keeps what one choice of options composes to."""
+    groups: list[Override] = []
+    values: list[Override] = []
+    for override in parse(overrides, loader):
+        kind = (ObjectType.GROUP, ObjectType.CONFIG)
+        is_group = any(loader.get_group_options(override.key_or_group, k) for k in kind)
+        (groups if is_group else values).append(override)
+    chosen = tuple(o.input_line or "" for o in groups)
     try:
-        base = compose(config_name, [o.input_line or "" for o in groups])
-        for override in parsed:
-            if override not in groups and not override.key_or_group.startswith("hydra"):
-                check_key(override, base)
-        cfg = compose(config_name, [*overrides, "paths.run_dir=."])  # only a running job has a folder
+        if chosen not in bases:  # only a running job has a folder
+            bases[chosen] = compose(config_name, [*chosen, "paths.run_dir=."])
+        cfg = bases[chosen].copy()
+        for override in values:
+            if not override.key_or_group.startswith("hydra"):
+                check_key(override, bases[chosen])
+                apply(override, cfg)
         for key in all_keys(cfg):
             if (node := find(key, cfg)) is not None and node._is_missing():
                 raise ConfigError(f"{key} must be given: add {key}=<value> to the command.")
@@ -102,6 +107,17 @@ def check_job(overrides: list[str], loader: ConfigLoaderImpl, config_name: str) 
         raise ConfigError(plain_words(error)) from None
     for problem in problems(cfg):
         raise ConfigError(problem)
+
+
+def apply(override: Override, cfg: DictConfig) -> None:
+    """Change `cfg` as Hydra would, without composing it again."""
+    key = override.key_or_group
+    if override.is_delete():
+        parent, _, leaf = key.rpartition(".")
+        with open_dict(cfg):
+            (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf)
+    else:
+        OmegaConf.update(cfg, key, override.value(), force_add=override.is_add())
 
 
 def plain_words(error: Exception) -> str:

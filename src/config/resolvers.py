@@ -12,7 +12,8 @@ MAX_NAME_LENGTH = 100  # characters; file systems allow 255 bytes
 def run_name(override_dirname: str) -> str:
     """Short name of a variant: `optimizer.lr=0.1,norm=ln` becomes `lr=0.1,norm=ln`.
 
-    Characters that some file system forbids become `-`; what makes the name too long is left out.
+    Brackets and quotes go, other characters that some file system forbids become `-`, and what
+    would make the name too long is left out.
     """
     name = ""
     for part in re.split(r",(?=[+~\w./@]+=)", override_dirname):
@@ -22,7 +23,8 @@ def run_name(override_dirname: str) -> str:
         if len(longer) > MAX_NAME_LENGTH:
             break
         name = longer
-    return re.sub(r"[^\w.,=+-]", "-", name).rstrip(".,-") or "default"
+    bare = re.sub(r"[\[\]{}()'\"]", "", name)
+    return re.sub(r"[^\w.,=+-]", "-", bare).rstrip(".,-") or "default"
 
 
 def new_folder(parent: str, *names: str) -> str:

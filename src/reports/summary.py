@@ -12,16 +12,18 @@ NAME = "summary.json"
 
 
 class Summary:
-    """A run's facts, on disk after every change."""
+    """A run's facts, on disk after every change; of several processes only one should `write`."""
 
-    def __init__(self, run_dir: str | Path, **facts: Any) -> None:
-        self.path = Path(run_dir) / NAME
+    def __init__(self, run_dir: str | Path, *, write: bool = True, **facts: Any) -> None:
+        self.path, self.write = Path(run_dir) / NAME, write
         self.facts: dict[str, Any] = {}
         self.update(status="running", **facts)
 
     def update(self, **facts: Any) -> None:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
         self.facts |= {key: finite(value) for key, value in facts.items()}
+        if not self.write:
+            return
         temporary = self.path.with_name(f"{NAME}.{os.getpid()}.tmp")
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(self.facts, file, indent=2, allow_nan=False)

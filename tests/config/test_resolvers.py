@@ -11,7 +11,7 @@ from src.config.resolvers import count_folders, decay_to, new_folder, part_of, r
     [
         ("", "default"),
         ("norm=ln,optimizer.lr=0.1", "norm=ln,lr=0.1"),
-        ("model.strides=[1,2,2,2],seed=3", "strides=-1,2,2,2-,seed=3"),
+        ("model.strides=[1,2,2,2],seed=3", "strides=1,2,2,2,seed=3"),
         ("+trainer.min_epochs=2", "min_epochs=2"),
         ("data.source.name=a/b:c", "name=a-b-c"),
     ],

@@ -32,7 +32,7 @@ def test_split_says_what_is_possible(num_held_out: int) -> None:
 
 
 def test_stats_of_known_pixels() -> None:
-    # red: a quarter 255, the rest 0: mean 1/4, std sqrt(3)/4; green 51 = 1/5 everywhere; blue half 0, half 255
+    # red a quarter 255: mean 1/4, std sqrt(3)/4; green 51 = 1/5 everywhere; blue half 0, half 255
     images = np.zeros((2, 2, 2, 3), np.uint8)
     images[0, 0, :, 0] = 255
     images[..., 1] = 51
