@@ -10,7 +10,8 @@ from src.config.check import ConfigError
 def with_run_overrides(overrides: list[str]) -> list[str]:
     """Put the overrides of the run that `ckpt_path=` names before `overrides`, which win.
 
-    A checkpoint that does not lie in a run's folder brings none.
+    A checkpoint that does not lie in a run's folder brings none. The path comes back quoted: the
+    names of run folders hold commas, which Hydra would take for a sweep.
 
     Raises:
         ConfigError: there is no such file, or no checkpoint in the folder.
@@ -22,7 +23,9 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
     saved = checkpoint.parent.parent / ".hydra" / "overrides.yaml"
     kept = yaml.safe_load(saved.read_text(encoding="utf-8")) if saved.is_file() else []
     typed = {key(o) for o in overrides}
-    return [o for o in kept if key(o) not in typed] + overrides
+    quoted = "ckpt_path='{}'".format(given[-1].replace("'", "\\'"))
+    others = [o for o in overrides if key(o) != "ckpt_path"]
+    return [o for o in kept if key(o) not in typed] + others + [quoted]
 
 
 def checkpoint_file(path: str) -> Path:

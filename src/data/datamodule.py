@@ -51,15 +51,10 @@ class ImageDataModule(L.LightningDataModule):
         **source_keys: object,
     ) -> None:
         super().__init__()
-        self.read, self.augment = source, augment
+        self.read, self.augment, self.cache_dir = source, augment, cache_dir
         self.num_classes, self.image_size = num_classes, image_size
-        self.num_train, self.num_val = num_train, num_val
-        self.batch_size, self.num_workers, self.seed, self.cache_dir = (
-            batch_size,
-            num_workers,
-            seed,
-            cache_dir,
-        )
+        self.num_train, self.num_val, self.seed = num_train, num_val, seed
+        self.batch_size, self.num_workers = batch_size, num_workers
         self.source: Source | None = None
 
     def prepare_data(self) -> None:

@@ -19,7 +19,7 @@ def run_dir(tmp_path: Path) -> Path:
 
 def test_a_run_folder_brings_its_overrides_and_typed_ones_win(run_dir: Path) -> None:
     got = with_run_overrides([f"ckpt_path={run_dir}", "optimizer.lr=0.2"])
-    assert got == ["norm=ln", "+trainer.min_epochs=1", f"ckpt_path={run_dir}", "optimizer.lr=0.2"]
+    assert got == ["norm=ln", "+trainer.min_epochs=1", "optimizer.lr=0.2", f"ckpt_path='{run_dir}'"]
     file = run_dir / "checkpoints" / "last.ckpt"
     assert with_run_overrides([f"ckpt_path='{file}'"])[:2] == ["norm=ln", "optimizer.lr=0.1"]
 
