@@ -54,7 +54,7 @@ def train(experiment: Experiment) -> Path:
     cfg = experiment.cfg.copy()
     runs = f"{cfg.paths.output_dir}/{cfg.task_name}/runs"
     cfg.paths.run_dir = new_folder(
-        runs, time.strftime("%Y%m%d-%H%M%S"), run_name(",".join(experiment.overrides))
+        runs, time.strftime("%y%m%d-%H%M"), run_name(",".join(experiment.overrides))
     )
     run_dir = Path(cfg.paths.run_dir)
     (run_dir / ".hydra").mkdir()

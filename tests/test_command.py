@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,29 @@ def test_runs_of_one_second_do_not_collide(tmp_path: Path) -> None:
     ]
     assert [process.wait() for process in processes] == [0, 0]
     assert [facts["status"] for facts in summaries(tmp_path).values()] == ["completed"] * 2
+
+
+def test_ctrl_c_leaves_an_honest_summary_and_the_last_checkpoint(tmp_path: Path) -> None:
+    endless = ["data=digits", "model.width=8", "trainer.max_epochs=500", "trainer.accelerator=cpu"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "src.train", *endless],
+        cwd=CONF_DIR.parent,
+        env=os.environ | {"OUTPUT_DIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch 2/500"):
+            process.send_signal(signal.SIGINT)
+            break
+    process.communicate(timeout=60)
+    assert process.returncode == 1
+    ((_, facts),) = summaries(tmp_path).items()
+    assert facts["status"] == "failed: interrupted"
+    assert int(str(facts["epochs"])) >= 2
+    assert len(list(tmp_path.rglob("last.ckpt"))) == 1
 
 
 @pytest.mark.parametrize("override", ["data.num_val=1436", "data.num_classes=9"])
