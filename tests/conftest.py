@@ -2,12 +2,13 @@
 
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
@@ -21,10 +22,13 @@ TINY = [
 
 
 @pytest.fixture(autouse=True)
-def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Every test writes below its own folder, and reads no dataset of the machine's by accident."""
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "outputs"))
     monkeypatch.setenv("DATA_ROOT", str(tmp_path / "no-data"))
+    yield
+    if torch.distributed.is_initialized():  # trainer=ddp leaves its group behind
+        torch.distributed.destroy_process_group()
 
 
 @pytest.fixture(scope="session")

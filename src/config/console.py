@@ -12,5 +12,6 @@ class TqdmHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             tqdm.write(self.format(record), file=sys.stdout)
+            sys.stdout.flush()  # a pipe would keep lines back for many epochs
         except Exception:  # a full pipe must not stop a training run: logging's own convention
             self.handleError(record)

@@ -49,6 +49,10 @@ def test_console_lines_are_bare(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", stream)
     TqdmHandler().handle(logging.LogRecord("x", logging.INFO, "f", 1, "hello %s", ("you",), None))
     assert stream.getvalue() == "hello you\n"
+    flushed = []
+    monkeypatch.setattr(stream, "flush", lambda: flushed.append(stream.getvalue()))
+    TqdmHandler().handle(logging.LogRecord("x", logging.INFO, "f", 1, "next", (), None))
+    assert flushed[-1].endswith("next\n"), "a pipe must see each line at once"
 
 
 def test_stopwatch_counts_only_while_running(monkeypatch: pytest.MonkeyPatch) -> None:
