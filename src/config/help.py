@@ -24,7 +24,7 @@ GROUPS = {
 
 EXAMPLES = """\
   python -m src.train experiment=quickstart                  # a minute, no download
-  python -m src.train norm=ln scheduler=onecycle             # layer norm instead of batch norm
+  python -m src.train norm=ln scheduler=onecycle             # the seed system's experiment
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
   python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped"""
