@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.resolvers import CONF_DIR
 from src.config.rules import MISTYPED_ON_PURPOSE, problems
 
-MAX_JOBS_CHECKED = 256  # of a sweep; the others are checked when they start
+MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
 
 
 class ConfigError(ValueError):

@@ -84,11 +84,6 @@ class ImageDataModule(L.LightningDataModule):
         self.source = source
 
     @property
-    def class_names(self) -> list[str]:
-        assert self.source is not None, "call setup() first"
-        return self.source.class_names
-
-    @property
     def has_val(self) -> bool:
         return len(self.val_indices) > 0
 

@@ -16,7 +16,6 @@ def test_resnet18_has_the_seeds_parameters_for_every_norm(norm: str) -> None:
 
 @pytest.mark.parametrize(("strides", "macs"), [((1, 1, 2, 2), 1_763_382_272), ((1, 2, 2, 2), 555_422_720)])
 def test_resnet18_macs(strides: tuple[int, ...], macs: int) -> None:
-    # by hand, stage by stage: positions x kernel x in x out, for strides 1,2,2,2
     net = ResNet(10, strides=strides)
     assert count_macs(net, 32) == macs
     assert sum(cost.num_params for cost in layer_costs(net, 32)) == num_params(net)
