@@ -1,17 +1,19 @@
 """The one LightningDataModule: any `Source`, split, augmented and batched."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import lightning as L
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from src.data.augment import Pipeline
 from src.data.datasets import Batch, EpochSampler, EvalSet, TrainSet, as_is
 from src.data.source import LabelledImages, Source
 from src.data.split import stratified_split
-from src.data.stats import cached_stats
+from src.data.stats import Stats, cached_stats
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -83,6 +85,32 @@ class ImageDataModule(L.LightningDataModule):
         self.val_indices = np.arange(len(source.val)) if source.val else val_indices
         self.source = source
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a network must know to name and normalize images; kept in every checkpoint."""
+        assert self.source is not None
+        return {
+            "class_names": list(self.source.class_names),
+            "image_size": self.image_size,
+            "mean": list(self.stats.mean),
+            "std": list(self.stats.std),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Normalize as the checkpoint's network was trained to see images.
+
+        Raises:
+            ValueError: it was trained for other classes.
+        """
+        self.setup()
+        assert self.source is not None
+        names = list(state_dict["class_names"])
+        if names != list(self.source.class_names):
+            raise ValueError(
+                f"the checkpoint knows the classes {shortened(names)}; the data has "
+                f"{shortened(self.source.class_names)}: they must be the same, in the same order."
+            )
+        self.stats = Stats(tuple(state_dict["mean"]), tuple(state_dict["std"]))
+
     @property
     def has_val(self) -> bool:
         return len(self.val_indices) > 0
@@ -97,17 +125,29 @@ class ImageDataModule(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
         """Validation batches; an empty list, which Lightning skips, where there are none."""
-        return self.eval_loader(self.val_data, self.val_indices) if self.has_val else []
+        return self.eval_loader("val") if self.has_val else []
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        assert self.source is not None
-        return self.eval_loader(self.source.test, np.arange(len(self.source.test)))
+        return self.eval_loader("test")
 
-    def eval_loader(self, data: LabelledImages, indices: np.ndarray) -> DataLoader[Batch]:
+    def eval_data(self, stage: str) -> tuple[LabelledImages, np.ndarray]:
+        """The images of `val` or `test`, and the positions of those that are evaluated, in their order."""
+        assert self.source is not None
+        if stage == "val":
+            return self.val_data, self.val_indices
+        return self.source.test, np.arange(len(self.source.test))
+
+    def eval_loader(self, stage: str) -> DataLoader[Batch]:
         """Each process takes every `world_size`-th image: none is lost or counted twice."""
+        data, indices = self.eval_data(stage)
         rank, world_size = self.place()
-        dataset = EvalSet(data, indices[rank::world_size], self.stats)
-        return self.loader(dataset)
+        return self.loader(EvalSet(data, indices[rank::world_size], self.stats))
+
+    def eval_inputs(self, stage: str, positions: np.ndarray) -> Tensor:
+        """The images of `val` or `test` at these positions, as the network takes them: (n, 3, H, W)."""
+        data, _ = self.eval_data(stage)
+        images, _ = EvalSet(data, positions, self.stats).__getitems__(range(len(positions)))
+        return images
 
     def loader(self, dataset: Dataset[Batch], sampler: EpochSampler | None = None) -> DataLoader[Batch]:
         return DataLoader(
@@ -123,3 +163,8 @@ class ImageDataModule(L.LightningDataModule):
     def place(self) -> tuple[int, int]:
         """(rank, world size) of this process."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Up to ten names, and how many more there are."""
+    return ", ".join(names[:10]) + (f", … ({len(names)} in all)" if len(names) > 10 else "")

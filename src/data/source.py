@@ -1,5 +1,6 @@
 """What a dataset is, before anyone splits, augments or batches it."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,11 +62,41 @@ def read_image(path: Path, image_size: int) -> np.ndarray:
     Raises:
         ValueError: the file is not an image.
     """
+    return np.asarray(square(open_rgb(path), image_size))
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """A picture of any mode, upright by its EXIF rotation, transparent parts on white, 16 bits as 8.
+
+    Raises:
+        ValueError: the file is not an image, is damaged, or has far more pixels than any photo.
+    """
     try:
-        with Image.open(path) as image:
-            upright = ImageOps.exif_transpose(image).convert("RGB")
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read as an image ({error}): remove or replace it.") from None
-    if upright.size != (image_size, image_size):
-        upright = ImageOps.fit(upright, (image_size, image_size), Image.Resampling.BILINEAR)
-    return np.asarray(upright)
+        # Large photos are welcome; at twice as many pixels Pillow refuses by itself
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            opened = Image.open(path)
+        with opened as image:
+            upright = ImageOps.exif_transpose(image)
+            if upright.mode.startswith("I") or upright.mode == "F":
+                upright = eight_bits(upright)
+            if upright.has_transparency_data:
+                white = Image.new("RGBA", upright.size, "white")
+                upright = Image.alpha_composite(white, upright.convert("RGBA"))
+            return upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read as an image ({reason}): remove or replace it.") from None
+
+
+def eight_bits(image: Image.Image) -> Image.Image:
+    """Grey values of 16 or 32 bits to 0..255: 16-bit ones by their range, others by their largest value."""
+    values = np.asarray(image, dtype=np.float64)
+    top = 65535 if image.mode.startswith("I;16") else max(values.max(), 255)
+    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+
+
+def square(image: Image.Image, side: int) -> Image.Image:
+    """Scale and centre-crop a picture to `side` x `side` pixels."""
+    if image.size == (side, side):
+        return image
+    return ImageOps.fit(image, (side, side), Image.Resampling.BILINEAR)

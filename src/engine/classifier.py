@@ -94,18 +94,20 @@ class Classifier(L.LightningModule):
         self.measure("train", self.train_metrics, loss.detach(), logits.detach(), labels)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images, labels = batch
         logits = self(images)
         self.measure("val", self.val_metrics, F.cross_entropy(logits, labels), logits, labels)
+        return {"logits": logits, "labels": labels}  # for the callbacks
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images, labels = batch
         logits = self(images)
         self.measure("test", self.test_metrics, F.cross_entropy(logits, labels), logits, labels)
         if self.flip_tta:
             self.flip_acc.update((logits + self(images.flip(-1))) / 2, labels)
             self.log("test/acc_flip", self.flip_acc, on_step=False, on_epoch=True)
+        return {"logits": logits, "labels": labels}
 
     def measure(
         self, stage: str, metrics: StageMetrics, loss: Tensor, logits: Tensor, labels: Tensor

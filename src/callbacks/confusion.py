@@ -1,0 +1,57 @@
+"""Which classes the network takes for which."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import lightning as L
+import numpy as np
+
+from src.callbacks.evaluation import Evaluation, EvaluationCallback, save
+from src.drawing.charts import as_image, confusion_figure, per_class_figure
+from src.metrics.errors import Pair, PerClass, confused_pairs, confusion_matrix, per_class
+
+
+class Confusion(EvaluationCallback):
+    """At the test: confusion matrix, the most confused pairs, precision, recall and F1 of each class.
+
+    Args:
+        folder: where the figures are left as PNG files.
+        num_pairs: confused pairs listed.
+    """
+
+    def __init__(self, *, folder: str, num_pairs: int = 15) -> None:
+        super().__init__()
+        self.folder, self.num_pairs = Path(folder), num_pairs
+
+    def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
+        matrix, scores = confusion_matrix(seen.predictions), per_class(seen.predictions)
+        figures = {
+            "confusion": confusion_figure(matrix, seen.class_names),
+            "per_class": per_class_figure(scores, seen.class_names),
+        }
+        for name, figure in figures.items():
+            picture = as_image(figure)
+            seen.add_image(name, picture)
+            save(picture, self.folder, name)
+        seen.add_text("confused_pairs", pairs_table(confused_pairs(matrix, self.num_pairs), seen.class_names))
+        seen.add_text("per_class", per_class_table(scores, seen.class_names))
+
+
+def pairs_table(pairs: Sequence[Pair], class_names: Sequence[str]) -> str:
+    """Markdown, a row a pair."""
+    if not pairs:
+        return "No mistakes."
+    rows = ["| actual | predicted | images | share of the actual class |", "|---|---|---:|---:|"]
+    rows += [
+        f"| {class_names[a]} | {class_names[p]} | {count} | {share:.1%} |" for a, p, count, share in pairs
+    ]
+    return "\n".join(rows)
+
+
+def per_class_table(scores: PerClass, class_names: Sequence[str]) -> str:
+    """Markdown, a row a class; a dash where a score has no meaning."""
+    rows = ["| class | images | precision | recall | F1 |", "|---|---:|---:|---:|---:|"]
+    for name, count, *values in zip(class_names, *scores, strict=True):
+        shown = " | ".join("-" if np.isnan(value) else f"{value:.1%}" for value in values)
+        rows.append(f"| {name} | {count} | {shown} |")
+    return "\n".join(rows)

@@ -1,0 +1,47 @@
+"""Keeps what the network said about each test image."""
+
+import logging
+from collections import Counter
+from pathlib import Path
+
+import lightning as L
+
+from src.callbacks.evaluation import Evaluation, EvaluationCallback
+from src.metrics.triage import Triage
+from src.reports.predictions import NAME, write_predictions
+
+log = logging.getLogger(__name__)
+
+
+class PredictionsFile(EvaluationCallback):
+    """`predictions.csv` in the run's folder; its `triage` column is filled where `triage` was given files."""
+
+    def __init__(self, *, folder: str, triage: Triage) -> None:
+        super().__init__()
+        self.path, self.triage = Path(folder) / NAME, triage
+
+    def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
+        said = seen.predictions
+        write_predictions(self.path, said, seen.class_names)
+        if not self.triage.given:
+            return
+        try:
+            buckets = self.triage(said.indices, said.labels, said.predicted)
+        except ValueError as error:  # files of another dataset: only now are the test's labels known
+            log.error("error: %s The mistakes stay unsorted.", error)
+            return
+        write_predictions(self.path, said, seen.class_names, buckets)
+        log.info("mistakes by cause: %s", ", ".join(f"{n} {b}" for b, n in counts(buckets)))
+        seen.add_text("triage", triage_table(buckets))
+
+
+def counts(buckets: list[str]) -> list[tuple[str, int]]:
+    """(bucket, mistakes), the fullest first."""
+    return Counter(bucket for bucket in buckets if bucket).most_common()
+
+
+def triage_table(buckets: list[str]) -> str:
+    """Markdown, a row a bucket."""
+    total = sum(n for _, n in counts(buckets))
+    rows = ["| bucket | mistakes | share |", "|---|---:|---:|"]
+    return "\n".join(rows + [f"| {b} | {n} | {n / total:.1%} |" for b, n in counts(buckets)])

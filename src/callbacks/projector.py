@@ -1,0 +1,58 @@
+"""The test images as the network's last layer sees them."""
+
+import lightning as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.attribution.capture import features
+from src.callbacks.evaluation import Evaluation, EvaluationCallback
+
+BATCH = 256  # images a forward pass
+
+
+class Projector(EvaluationCallback):
+    """Features and thumbnails of the first `num_images` test images for TensorBoard's projector.
+
+    More than a thousand or two make the page slow and the files large.
+    """
+
+    def __init__(self, *, num_images: int = 1000) -> None:
+        super().__init__()
+        self.num_images = num_images
+
+    def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
+        said = seen.predictions
+        at = said.indices[: self.num_images]
+        parts = [
+            features(seen.net, seen.inputs_at(at[start : start + BATCH]))
+            for start in range(0, len(at), BATCH)
+        ]
+        pictures = torch.from_numpy(np.stack([seen.pixels_at(int(index)) for index in at])).permute(
+            0, 3, 1, 2
+        )
+        rows = [
+            [
+                seen.class_names[label],
+                seen.class_names[guess],
+                "right" if label == guess else "wrong",
+                str(index),
+            ]
+            for index, label, guess in zip(at, said.labels, said.predicted, strict=False)
+        ]
+        for writer in seen.writers:
+            writer.add_embedding(
+                torch.cat(parts).float().cpu(),
+                metadata=rows,
+                label_img=thumbnails(pictures),
+                global_step=seen.step,
+                tag="test_features",
+                metadata_header=["actual", "predicted", "verdict", "index"],
+            )
+
+
+def thumbnails(pictures: Tensor) -> Tensor:
+    """(N, 3, H, W) uint8 -> [0, 1], made smaller where the sprite of all would exceed 8192 pixels a side."""
+    side = int(np.ceil(len(pictures) ** 0.5))
+    factor = int(np.ceil(pictures.shape[-1] * side / 8192))
+    return pictures[..., ::factor, ::factor] / 255
