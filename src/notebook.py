@@ -7,7 +7,6 @@ run = train(experiment)
 show(run)
 """
 
-import logging
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import train as command
 from src.config.check import check
-from src.config.console import TqdmHandler
+from src.config.console import log_to
 from src.config.resolvers import CONF_DIR, new_folder, run_name
 from src.config.resume import with_run_overrides
 
@@ -60,8 +59,7 @@ def train(experiment: Experiment) -> Path:
     (run_dir / ".hydra").mkdir()
     OmegaConf.save(cfg, run_dir / ".hydra" / "config.yaml")
     OmegaConf.save(OmegaConf.create(experiment.overrides), run_dir / ".hydra" / "overrides.yaml")
-    handlers = [TqdmHandler(), logging.FileHandler(run_dir / "train.log", encoding="utf-8")]
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    log_to(run_dir / "train.log")
     return command.train(cfg, overrides=experiment.overrides)
 
 

@@ -13,6 +13,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.cli import RunFailed, run_command
+from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
     import lightning as L
@@ -121,16 +122,9 @@ def draw(run_dir: Path) -> None:
 
 def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
     """End with the numbers, the folder and the command that shows the curves."""
-    from src.reports.table import results_table, tensorboard_command
-
     log.info("\n%s\n", results_table(summary.facts))
     log.info("run folder:  %s", shown(run_dir))
     log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
-
-
-def shown(path: Path) -> str:
-    """A path as one would type it here."""
-    return os.path.relpath(path) if Path.cwd() in path.resolve().parents else str(path)
 
 
 if __name__ == "__main__":

@@ -84,27 +84,42 @@ def check_job(
     overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], DictConfig]
 ) -> None:
     """Check one job's keys, types and values; `bases` keeps what one choice of options composes to."""
-    groups: list[Override] = []
-    values: list[Override] = []
-    for override in parse(overrides, loader):
-        kind = (ObjectType.GROUP, ObjectType.CONFIG)
-        is_group = any(loader.get_group_options(override.key_or_group, k) for k in kind)
-        (groups if is_group else values).append(override)
+    groups, values = groups_and_values(parse(overrides, loader), loader)
     chosen = tuple(o.input_line or "" for o in groups)
     try:
         if chosen not in bases:  # only a running job has a folder
             bases[chosen] = compose(config_name, [*chosen, "paths.run_dir=."])
         cfg = bases[chosen].copy()
-        for override in values:
-            if not override.key_or_group.startswith("hydra"):
-                check_key(override, bases[chosen])
-                apply(override, cfg)
-        for key in all_keys(cfg):
-            if (node := find(key, cfg)) is not None and node._is_missing():
-                raise ConfigError(f"{key} must be given: add {key}=<value> to the command.")
-        OmegaConf.to_container(cfg, resolve=True)
+        apply_all(values, cfg, bases[chosen])
+        check_whole(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(plain_words(error)) from None
+
+
+def groups_and_values(
+    parsed: list[Override], loader: ConfigLoaderImpl
+) -> tuple[list[Override], list[Override]]:
+    """Overrides that choose a group's option, and those that set a value."""
+    kinds = (ObjectType.GROUP, ObjectType.CONFIG)
+    is_group = [any(loader.get_group_options(o.key_or_group, kind) for kind in kinds) for o in parsed]
+    chosen = [o for o, yes in zip(parsed, is_group, strict=True) if yes]
+    return chosen, [o for o, yes in zip(parsed, is_group, strict=True) if not yes]
+
+
+def apply_all(values: list[Override], cfg: DictConfig, base: DictConfig) -> None:
+    """Check values against the keys and types of `base`, and set them in `cfg`."""
+    for override in values:
+        if not override.key_or_group.startswith("hydra"):
+            check_key(override, base)
+            apply(override, cfg)
+
+
+def check_whole(cfg: DictConfig) -> None:
+    """Raise `ConfigError` if a value is missing, cannot be resolved or makes no sense."""
+    for key in all_keys(cfg):
+        if (node := find(key, cfg)) is not None and node._is_missing():
+            raise ConfigError(f"{key} must be given: add {key}=<value> to the command.")
+    OmegaConf.to_container(cfg, resolve=True)
     for problem in problems(cfg):
         raise ConfigError(problem)
 

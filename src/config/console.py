@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -15,3 +16,9 @@ class TqdmHandler(logging.Handler):
             sys.stdout.flush()  # a pipe would keep lines back for many epochs
         except Exception:  # a full pipe must not stop a training run: logging's own convention
             self.handleError(record)
+
+
+def log_to(path: Path) -> None:
+    """Send what is logged to the terminal, bare, and to a file."""
+    handlers = [TqdmHandler(), logging.FileHandler(path, encoding="utf-8")]
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)

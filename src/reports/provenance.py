@@ -12,12 +12,12 @@ PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def provenance(overrides: Sequence[str]) -> dict[str, Any]:
+def provenance(overrides: Sequence[str], command: str = "src.train") -> dict[str, Any]:
     """Facts about code, packages and the command that runs this again."""
     commit = git("rev-parse", "HEAD")
     return {
         "overrides": list(overrides),
-        "command": shlex.join(["python", "-m", "src.train", *overrides]),
+        "command": shlex.join(["python", "-m", command, *overrides]),
         "git_commit": commit,
         "git_dirty": bool(git("status", "--porcelain")) if commit else None,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},

@@ -11,6 +11,7 @@ ROWS = (
     ("test accuracy", "test/acc", "{:.2%}"),
     ("with flip TTA", "test/acc_flip", "{:.2%}"),
     ("test loss", "test/loss", "{:.4f}"),
+    ("test ECE", "test/ece", "{:.4f}"),
     ("val accuracy", "val/acc", "{:.2%}"),
     ("best epoch", "best_epoch", "{}"),
     ("epochs", "epochs", "{}"),
@@ -35,3 +36,8 @@ def tensorboard_command(output_dir: str | Path) -> str:
         beside = Path(sys.executable).with_name(name)
         name = os.path.relpath(beside) if beside.exists() else f"{sys.executable} -m tensorboard.main"
     return f"{name} --logdir {output_dir}"
+
+
+def shown(path: Path) -> str:
+    """A path as one would type it here."""
+    return os.path.relpath(path) if Path.cwd() in path.resolve().parents else str(path)

@@ -1,0 +1,195 @@
+"""A finished run's configuration, read back from its folder: trusted no further than it must be."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from src.config.check import (
+    ConfigError,
+    apply_all,
+    check_option,
+    check_whole,
+    groups_and_values,
+    nearest,
+    parse,
+    plain_words,
+)
+from src.config.resolvers import CONF_DIR
+
+# What made the weights comes from the run; callbacks, loggers and trainer are this checkout's.
+FROM_RUN = ("seed", "data", "augment", "norm", "model", "optimizer", "scheduler", "loss", "module")
+
+
+def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Split a command's own `key=value` arguments, with their defaults in `own`, from overrides.
+
+    Their values are taken as they are typed: the names of run folders hold commas and equals signs.
+
+    Raises:
+        ConfigError: an argument that is neither, or a key of `own` without a value that has no default.
+    """
+    given, others = dict(own), []
+    for arg in args:
+        key, equals, value = arg.partition("=")
+        if arg.startswith("-") or not (equals or arg.startswith("~")):
+            near = nearest(key.lstrip("-"), own, "")
+            raise ConfigError(f"cannot read {arg!r}: arguments are written key=value.{near}")
+        if key in own:
+            given[key] = value.strip("'\"")
+        else:
+            others.append(arg)
+    for key, value in given.items():
+        if value == "???":
+            raise ConfigError(f"{key} must be given: add {key}=<value> to the command; --help shows how.")
+    return given, others
+
+
+def words(value: str) -> list[str]:
+    """`a,b`, `[a,b]` or nothing -> a list."""
+    return [word.strip().strip("'\"") for word in value.strip("[]").split(",") if word.strip()]
+
+
+def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] = ()) -> DictConfig:
+    """What a run was made of, under this checkout's callbacks, loggers and trainer; `overrides` win.
+
+    Results go nowhere yet: see `placed`.
+
+    Args:
+        run_dir: the run's folder.
+        overrides: as for `src.train`; a group that is named here (`data=…`) replaces the run's.
+        allow: names that may be called although no file in `conf/` names them.
+
+    Raises:
+        ConfigError: no run's folder, a name that may not be called, or an override that cannot work.
+    """
+    saved = read_config(run_dir)
+    refuse_strangers(OmegaConf.to_container(saved), allow, run_dir)
+    try:
+        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+            loader = GlobalHydra.instance().config_loader()
+            assert isinstance(loader, ConfigLoaderImpl)
+            for override in (parsed := parse(list(overrides), loader)):
+                check_option(override, loader)
+                if override.is_sweep_override():
+                    raise ConfigError(f"{override.input_line} asks for several values: give one.")
+            groups, values = groups_and_values(parsed, loader)
+            cfg = compose("train", [o.input_line or "" for o in groups] + ["paths.run_dir=."])
+        typed = {o.key_or_group for o in groups}
+        with open_dict(cfg):
+            for part in FROM_RUN:
+                if part in saved and part not in typed:
+                    cfg[part] = saved[part]
+        apply_all(values, cfg, cfg.copy())
+        check_whole(cfg)
+        resolved = OmegaConf.to_container(cfg, resolve=True)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(plain_words(error)) from None
+    refuse_strangers(resolved, [*allow, *typed_names(overrides)], run_dir)  # resolvers can make names, too
+    return cfg
+
+
+def placed(cfg: DictConfig, out: Path) -> DictConfig:
+    """The configuration as plain values, with results in `out`."""
+    cfg.paths.run_dir = str(out)
+    plain = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
+    assert isinstance(plain, DictConfig)
+    return plain
+
+
+def read_config(run_dir: Path) -> DictConfig:
+    """The composed configuration that a run left in its folder.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    path = run_dir / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(
+            f"{run_dir} is no run's folder: it has no .hydra/config.yaml. Runs lie in "
+            f"outputs/<task_name>/runs/ and, from sweeps, in outputs/<task_name>/multiruns/<time>/."
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+        config = OmegaConf.create(text)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(config, DictConfig) or not all(part in config for part in ("data", "model", "module")):
+        raise ConfigError(f"{path} is not the configuration of a run: it lacks data, model or module.")
+    return config
+
+
+def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> None:
+    """Let nothing be called that this checkout's `conf/` does not call itself.
+
+    Raises:
+        ConfigError: `config` names something else, or a resolver that does more than read.
+    """
+    for name in targets(config):
+        if name not in known_targets() and name not in allow:
+            raise ConfigError(
+                f"the configuration in {run_dir} would call {name}, which no file in conf/ does: nothing "
+                f"was run. If you trust the run, add allow={name}."
+            )
+    for text in strings(config):
+        if re.search(r"\$\{\s*(\$|new_folder|oc\.create|oc\.decode)", text):
+            raise ConfigError(f"the configuration in {run_dir} computes {text!r}: nothing was run.")
+
+
+def targets(config: object) -> Iterator[str]:
+    """Every `_target_` in nested dicts and lists."""
+    if isinstance(config, dict):
+        if "_target_" in config:
+            yield str(config["_target_"])
+        for value in config.values():
+            yield from targets(value)
+    elif isinstance(config, list):
+        for value in config:
+            yield from targets(value)
+
+
+def strings(config: object) -> Iterator[str]:
+    """Every string value in nested dicts and lists."""
+    if isinstance(config, str):
+        yield config
+    elif isinstance(config, (dict, list)):
+        for value in config.values() if isinstance(config, dict) else config:
+            yield from strings(value)
+
+
+@cache
+def known_targets() -> frozenset[str]:
+    """Every `_target_` in the files of `conf/`."""
+    files = CONF_DIR.rglob("*.yaml")
+    return frozenset(t for path in files for t in targets(yaml.safe_load(path.read_text(encoding="utf-8"))))
+
+
+def typed_names(overrides: Sequence[str]) -> list[str]:
+    """Names of callables that the user typed: who types `model._target_=x` means it."""
+    return [value for o in overrides for key, _, value in [o.partition("=")] if key.endswith("._target_")]
+
+
+def checkpoint_of(run_dir: Path, which: str) -> Path:
+    """`best`, or `last` where no validation chose a best; or `last`.
+
+    Raises:
+        ConfigError: another word, or no such checkpoint.
+    """
+    folder = run_dir / "checkpoints"
+    if which not in ("", "best", "last"):
+        raise ConfigError(f"ckpt must be best or last: got {which}.")
+    names = [which] if which else ["best", "last"]
+    for name in names:
+        if (folder / f"{name}.ckpt").is_file():
+            return folder / f"{name}.ckpt"
+    raise ConfigError(
+        f"no {' or '.join(f'{name}.ckpt' for name in names)} in {folder}: did the run keep one?"
+    )

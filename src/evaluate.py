@@ -1,0 +1,110 @@
+"""Evaluate a finished run: `python -m src.evaluate run=<run folder> [ckpt=last] [data=…] [key=value …]`."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from src.config.check import ConfigError
+from src.config.cli import fail
+from src.config.finished import checkpoint_of, own_arguments, placed, run_config, words
+from src.config.resolvers import new_folder, run_name
+from src.reports.table import results_table, shown
+
+if TYPE_CHECKING:
+    from src.reports.summary import Summary
+
+log = logging.getLogger(__name__)
+
+HELP = """\
+Test a finished run again, with everything that a run's end shows: mistakes, Grad-CAM, evidence maps,
+confusion matrix, calibration, predictions.csv.
+
+  python -m src.evaluate run=<run folder> [key=value …]
+
+  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>
+  ckpt=best|last    which weights; best where the run kept one
+  out=<folder>      where results go; <run folder>/evaluate/<ckpt>… if not given
+  allow=<names>     callables that the run's configuration may name although no file in conf/ does
+
+Everything else is an override as for src.train, over the run's own configuration:
+  data=image_folder data.root=<folder>        another test set with the same classes
+  callbacks.misclassified.num_images=50       more mistakes
+  'callbacks.grad_cam.layers=[stage3.block1]' other layers
+  triage.cifar10h=<file>                      why it fails (docs/triage.md)
+
+Examples:
+  python -m src.evaluate run=outputs/quickstart/runs/<run>
+  python -m src.evaluate run=outputs/train/runs/<run> ckpt=last trainer=cpu"""
+
+OWN = {"run": "???", "ckpt": "", "out": "", "allow": ""}
+
+
+def main(args: Sequence[str]) -> int:
+    """The command; returns its exit code: 0 done, 1 failed, 2 wrong arguments."""
+    if "--help" in args or "-h" in args:
+        print(HELP)
+        return 0
+    try:
+        own, overrides = own_arguments(args, OWN)
+        run_dir = Path(own["run"])
+        checkpoint = checkpoint_of(run_dir, own["ckpt"])
+        cfg = run_config(run_dir, overrides, allow=words(own["allow"]))
+        variant = ",".join(o for o in overrides if not o.startswith(("data.root=", "trainer")))
+        name = "_".join([checkpoint.stem, *([run_name(variant)] if variant else [])])
+        out = Path(new_folder(*os.path.split(own["out"] or run_dir / "evaluate" / name)))
+    except (ConfigError, OSError) as error:
+        fail(str(error), code=2)
+    from src.config.console import log_to
+    from src.reports.provenance import provenance
+    from src.reports.summary import Summary, one_line
+
+    log_to(out / "evaluate.log")
+    summary = Summary(out, run=str(run_dir), checkpoint=str(checkpoint), **provenance(args, "src.evaluate"))
+    try:
+        with summary.recording():
+            evaluate(placed(cfg, out), checkpoint, summary)
+    except Exception as error:
+        (out / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        log.error("error: %s (details: %s)", one_line(error), shown(out / "traceback.txt"))
+        return 1
+    log.info("\n%s\n\nresults: %s", results_table(summary.facts), shown(out))
+    return 0
+
+
+def evaluate(cfg: DictConfig, checkpoint: Path, summary: "Summary") -> None:
+    """Test the checkpoint's weights on the test set of `cfg.data`.
+
+    Raises:
+        ValueError: the checkpoint is damaged, unsafe, or of another model or other classes.
+    """
+    import lightning as L
+
+    from src.callbacks.recorder import Recorder
+    from src.config.build import build, build_all
+    from src.engine.quiet import quiet
+    from src.engine.weights import data_facts, load_checkpoint, load_weights
+
+    quiet()
+    content = load_checkpoint(checkpoint)
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = build(cfg.data)
+    datamodule.load_state_dict(data_facts(content, checkpoint))
+    module = build(cfg.module)
+    load_weights(module.net, content, checkpoint)
+    trainer = build(
+        cfg.trainer,
+        devices=1,  # each image counts once
+        callbacks=[Recorder(summary), *build_all(cfg.callbacks)],
+        logger=build_all(cfg.logger),
+    )
+    trainer.test(module, datamodule=datamodule, verbose=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
