@@ -7,41 +7,42 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from src.drawing.sheet import ACTUAL, PREDICTED
+from src.drawing.sheet import ACTUAL, INK, PREDICTED
 from src.metrics.errors import NUM_BINS, PerClass, Reliability
 
+WIDTH = 4.8  # inches: nine-point type is legible where TensorBoard shows a picture 345 pixels wide
 MAX_NUMBERED = 20  # classes; a larger matrix has no room for numbers and names
 MAX_BARS = 40  # classes
 
 
 def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
-    """Confusion matrix (K, K): the colour is the share of the actual class, the number counts images."""
-    totals = matrix.sum(axis=1, keepdims=True)
-    shares = matrix / np.maximum(totals, 1)
-    count = len(matrix)
-    side = 7.2 if count <= MAX_NUMBERED else 9.0
-    figure = Figure(figsize=(side, side * 0.92), layout="constrained")
+    """Confusion matrix (K, K): the colour is the share of the actual class, the number counts images.
+
+    Mistakes are few beside hits: the colours are scaled to the mistakes, and the diagonal has none.
+    """
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    count, right, total = len(matrix), np.trace(matrix), matrix.sum()
+    side = WIDTH if count <= MAX_NUMBERED else 2 * WIDTH
+    figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     mistakes = shares * (1 - np.eye(count))
-    # Mistakes are few beside hits: their colours share a scale of their own
-    image = axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(mistakes.max(), 1e-9))
-    figure.colorbar(image, ax=axes, label="share of the actual class, off the diagonal", shrink=0.8)
-    axes.set(xlabel="predicted", ylabel="actual")
-    axes.xaxis.label.set_color(PREDICTED)
-    axes.yaxis.label.set_color(ACTUAL)
-    axes.set_title(
-        f"{np.trace(matrix):,} of {matrix.sum():,} right ({np.trace(matrix) / max(matrix.sum(), 1):.2%})"
-    )
+    top = max(mistakes.max(), 1e-9)
+    axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=top)
+    axes.set_xlabel(f"predicted (darkest: {top:.0%} of a row)", color=PREDICTED)
+    axes.set_ylabel("actual", color=ACTUAL)
+    axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%})")
     if count > MAX_NUMBERED:
         return figure
     axes.set_xticks(range(count), class_names, rotation=45, ha="right")
     axes.set_yticks(range(count), class_names)
     for a in range(count):
         for p in range(count):
-            dark = mistakes[a, p] > 0.6 * mistakes.max() > 0
+            ink = "white" if mistakes[a, p] > 0.6 * top else INK if matrix[a, p] else "#bbbbbb"
             weight = "bold" if a == p else "normal"
-            ink = "white" if dark else ("#1a1a1a" if matrix[a, p] else "#bbbbbb")
-            axes.text(p, a, str(matrix[a, p]), ha="center", va="center", color=ink, fontsize=9, weight=weight)
+            size = 8 if count <= 10 else 6
+            axes.text(
+                p, a, str(matrix[a, p]), ha="center", va="center", color=ink, fontsize=size, weight=weight
+            )
     return figure
 
 
@@ -49,7 +50,7 @@ def per_class_figure(scores: PerClass, class_names: Sequence[str]) -> Figure:
     """Precision and recall of each class, the class with the lowest F1 on top."""
     order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")[-MAX_BARS:]  # the worst ones
     precision, recall = scores.precision[order] * 100, scores.recall[order] * 100
-    figure = Figure(figsize=(7.2, 1.2 + 0.36 * len(order)), layout="constrained")
+    figure = Figure(figsize=(WIDTH, 1.2 + 0.3 * len(order)), layout="constrained")
     axes = figure.subplots()
     places = np.arange(len(order))
     axes.hlines(places, precision, recall, color="#bbbbbb", zorder=1)
@@ -59,7 +60,7 @@ def per_class_figure(scores: PerClass, class_names: Sequence[str]) -> Figure:
     axes.set_xlabel("%")
     axes.grid(alpha=0.3)
     axes.legend(loc="best")
-    axes.set_title("precision: of those called so. recall: of those that are so.")
+    axes.set_title("precision: of those called so; recall: of those that are so", fontsize=9)
     return figure
 
 
@@ -67,7 +68,7 @@ def reliability_figure(found: Reliability) -> Figure:
     """Accuracy against confidence by bin, the gap to the diagonal, and how many images each bin holds."""
     width = 1 / NUM_BINS
     centres = (np.arange(NUM_BINS) + 0.5) * width
-    figure = Figure(figsize=(6.4, 6.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH, WIDTH), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     filled = found.num_images > 0
     upper.bar(centres[filled], found.accuracy[filled], width * 0.92, color=ACTUAL, label="accuracy")
@@ -90,7 +91,7 @@ def reliability_figure(found: Reliability) -> Figure:
     return figure
 
 
-def as_image(figure: Figure, dpi: int = 110) -> Image.Image:
+def as_image(figure: Figure, dpi: int = 150) -> Image.Image:
     """A figure as a picture."""
     buffer = BytesIO()
     figure.savefig(buffer, dpi=dpi)
