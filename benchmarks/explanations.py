@@ -107,9 +107,8 @@ def callbacks_share(epochs: int) -> None:
     spent = sum(seconds.values())
     for key, value in sorted(seconds.items(), key=lambda item: -item[1]):
         print(f"  {key:<16} {value:6.2f} s")
-    print(
-        f"callbacks: {spent:.1f} s of {wall:.0f} s, {spent / (wall - spent):.2%} on top of the run without them"
-    )
+    added = spent / (wall - spent)
+    print(f"callbacks: {spent:.1f} s of {wall:.0f} s: they add {added:.2%} to the run without them")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from src.config.check import (
 )
 from src.config.resolvers import CONF_DIR
 
+# Resolvers that make folders or new nodes, and names of resolvers that are computed themselves
+COMPUTES = re.compile(r"\$\{\s*(\$|new_folder|oc\.create|oc\.decode)")
 # What made the weights comes from the run; callbacks, loggers and trainer are this checkout's.
 FROM_RUN = ("seed", "data", "augment", "norm", "model", "optimizer", "scheduler", "loss", "module")
 
@@ -140,7 +142,7 @@ def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> Non
                 f"was run. If you trust the run, add allow={name}."
             )
     for text in strings(config):
-        if re.search(r"\$\{\s*(\$|new_folder|oc\.create|oc\.decode)", text):
+        if COMPUTES.search(text):
             raise ConfigError(f"the configuration in {run_dir} computes {text!r}: nothing was run.")
 
 

@@ -27,7 +27,9 @@ EXAMPLES = """\
   python -m src.train norm=ln scheduler=onecycle             # the seed system's experiment
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
-  python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped"""
+  python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
+
+Finished runs: python -m src.evaluate --help, python -m src.explain --help"""
 
 
 def help_text() -> str:

@@ -1,10 +1,12 @@
 """Going on with a run: its own overrides come first, then the ones just typed."""
 
+import re
 from pathlib import Path
 
 import yaml
 
 from src.config.check import ConfigError
+from src.config.finished import COMPUTES, known_targets
 
 
 def with_run_overrides(overrides: list[str]) -> list[str]:
@@ -14,7 +16,8 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
     names of run folders hold commas, which Hydra would take for a sweep.
 
     Raises:
-        ConfigError: there is no such file, or no checkpoint in the folder.
+        ConfigError: there is no such file, no checkpoint in the folder, or an override that could run
+            somebody else's code.
     """
     given = [o.partition("=")[2].strip("'\"") for o in overrides if o.startswith("ckpt_path=")]
     if not given or given[-1] in ("", "null"):
@@ -23,9 +26,27 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
     saved = checkpoint.parent.parent / ".hydra" / "overrides.yaml"
     kept = yaml.safe_load(saved.read_text(encoding="utf-8")) if saved.is_file() else []
     typed = {key(o) for o in overrides}
+    for override in kept:
+        if key(override) not in typed:
+            refuse_calls(override, saved)
     quoted = "ckpt_path='{}'".format(given[-1].replace("'", "\\'"))
     others = [o for o in overrides if key(o) != "ckpt_path"]
     return [o for o in kept if key(o) not in typed] + others + [quoted]
+
+
+def refuse_calls(override: str, path: Path) -> None:
+    """Let a run's folder choose among what `conf/` calls, and nothing else.
+
+    Raises:
+        ConfigError: the override names a callable that no file in `conf/` does, computes one, or sets Hydra.
+    """
+    named = re.findall(r"_target_\W*[=:]\W*([\w.]*)", override)
+    strange = [name for name in named if name not in known_targets()]
+    if strange or COMPUTES.search(override) or key(override).startswith("hydra"):
+        raise ConfigError(
+            f"{path} has the override {override}, which could run code that is not this checkout's: nothing "
+            f"was run. If you trust the run, type the override yourself."
+        )
 
 
 def checkpoint_file(path: str) -> Path:

@@ -12,7 +12,7 @@ MISTAKES = [
     ("epochs=5", "Did you mean trainer.max_epochs?"),
     ("optmizer=adam", "Did you mean optimizer?"),
     ("data.batchsize=8", "Did you mean data.batch_size?"),
-    ("experiment=seed", "Valid: cpu, quickstart"),
+    ("experiment=seed", "Valid: cpu, explanation_health, quickstart"),
     ("~callbacks.bests", "callbacks.bests does not exist. Did you mean callbacks.best?"),
     ("optimizer=sgd,adam", "add -m"),
     ("norm", "cannot read 'norm'"),

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from src.config.check import ConfigError
 from src.config.resume import checkpoint_file, with_run_overrides
@@ -33,3 +34,29 @@ def test_a_missing_checkpoint_is_named(tmp_path: Path) -> None:
         checkpoint_file(str(tmp_path / "nope"))
     with pytest.raises(ConfigError, match="checkpoints/last.ckpt"):
         checkpoint_file(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "model._target_=os.system",
+        "+callbacks.x={_target_: os.system, command: ls}",
+        "+callbacks.x={'_target_': \"builtins.exec\"}",
+        "loss=${oc.create:'{_target_: os.system}'}",
+        "+seeds=${new_folder:/tmp,x}",
+        "hydra.searchpath=[file:///tmp/evil]",
+        "+norm@evil=x,+callbacks.y._target_=subprocess.run",
+    ],
+)
+def test_a_folder_whose_overrides_call_strangers_is_refused(override: str, run_dir: Path) -> None:
+    path = run_dir / ".hydra" / "overrides.yaml"
+    path.write_text(yaml.safe_dump(["norm=ln", override]))
+    with pytest.raises(ConfigError, match="could run code that is not this checkout's: nothing was run"):
+        with_run_overrides([f"ckpt_path={run_dir}"])
+
+
+def test_what_conf_calls_may_be_chosen_and_what_is_typed_is_meant(run_dir: Path) -> None:
+    path = run_dir / ".hydra" / "overrides.yaml"
+    path.write_text(yaml.safe_dump(["norm._target_=torch.nn.Identity", "model._target_=my.Net"]))
+    got = with_run_overrides([f"ckpt_path={run_dir}", "model._target_=my.Net"])
+    assert got[:2] == ["norm._target_=torch.nn.Identity", "model._target_=my.Net"]

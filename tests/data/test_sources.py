@@ -1,5 +1,6 @@
 """Files to images and labels."""
 
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from src.data.cifar import cifar
 from src.data.digits import digits
 from src.data.folder import image_folder
-from src.data.source import read_image
+from src.data.source import open_rgb, read_image
 from src.data.tiny_imagenet import tiny_imagenet
 
 
@@ -110,3 +111,56 @@ def test_tiny_imagenet_missing_names_the_way_out(tmp_path: Path, fake_tiny_image
     (fake_tiny_imagenet / "tiny-imagenet-200" / "words.txt").unlink()
     with pytest.raises(FileNotFoundError, match=r"words.txt is missing"):
         tiny_imagenet(str(fake_tiny_imagenet), download=False)
+
+
+def test_pictures_of_every_kind_become_upright_rgb(tmp_path: Path) -> None:
+    # Left half red, right half blue; EXIF says: turn by 90 degrees clockwise, so red is on top
+    wide = Image.new("RGB", (40, 20), "red")
+    wide.paste("blue", (20, 0, 40, 20))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    wide.save(tmp_path / "turned.png", exif=exif)
+    turned = open_rgb(tmp_path / "turned.png")
+    assert turned.size == (20, 40)
+    assert (turned.getpixel((10, 5)), turned.getpixel((10, 35))) == ((255, 0, 0), (0, 0, 255))
+
+    # Transparent black stands on white, half transparent black is grey
+    glass = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
+    glass.putpixel((1, 0), (0, 0, 0, 255))
+    glass.putpixel((2, 0), (0, 0, 0, 128))
+    glass.save(tmp_path / "glass.png")
+    shown = open_rgb(tmp_path / "glass.png")
+    assert [shown.getpixel((x, 0)) for x in range(3)] == [(255,) * 3, (0,) * 3, (127,) * 3]
+    palette = Image.new("P", (2, 1), 0)
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.save(tmp_path / "palette.gif", transparency=0)
+    assert open_rgb(tmp_path / "palette.gif").getpixel((0, 0)) == (255, 255, 255)
+
+    # 16 bits: 65535 is white, and the middle is the middle
+    Image.fromarray(np.array([[0, 32768, 65535]], np.uint16)).save(tmp_path / "deep.png")
+    deep = open_rgb(tmp_path / "deep.png")
+    assert [deep.getpixel((x, 0)) for x in range(3)] == [(0,) * 3, (128,) * 3, (255,) * 3]
+    Image.fromarray(np.array([[0.0, 0.5, 300.0]], np.float32)).save(tmp_path / "float.tiff")
+    assert open_rgb(tmp_path / "float.tiff").getpixel((2, 0)) == (255, 255, 255)
+
+
+def test_what_is_no_picture_is_told(tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("hello")
+    with pytest.raises(ValueError, match=r"text.png cannot be read as an image \(cannot identify image file"):
+        open_rgb(tmp_path / "text.png")
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    whole = (tmp_path / "cut.png").read_bytes()
+    for end in range(8, len(whole) - 24, 311):  # the last bytes are checksums and an end mark
+        (tmp_path / "cut.png").write_bytes(whole[:end])
+        with pytest.raises(ValueError, match="cut.png cannot be read as an image"):
+            open_rgb(tmp_path / "cut.png")
+    # A header that claims 30,000 x 30,000 pixels
+    bomb = bytearray(whole)
+    bomb[16:24] = (30_000).to_bytes(4, "big") * 2
+    bomb[29:33] = zlib.crc32(bomb[12:29]).to_bytes(4, "big")
+    (tmp_path / "bomb.png").write_bytes(bomb)
+    with pytest.raises(ValueError, match="bomb.png cannot be read as an image .* decompression bomb"):
+        open_rgb(tmp_path / "bomb.png")
+    with pytest.raises(ValueError, match="nowhere.png cannot be read as an image"):
+        open_rgb(tmp_path / "nowhere.png")
