@@ -22,7 +22,9 @@ NEEDS = {
     "cifar100": ["data.num_train=400", "data.num_val=100"],
     "image_folder": ["data.num_val=3"],
     "digits": [],
+    "squares": [],
 }
+NO_FILES = {"quickstart": "digits", "explanation_health": "squares"}  # options of data that needs no files
 
 
 def test_the_glob_finds_the_groups() -> None:
@@ -38,11 +40,13 @@ def test_option_trains_one_step(
 ) -> None:
     if option == "gpu" and not torch.cuda.is_available():
         pytest.skip("trainer=gpu needs a CUDA GPU; this machine has none")
-    data = option if group == "data" else "digits" if option == "quickstart" else "cifar10"
+    data = option if group == "data" else NO_FILES.get(option, "cifar10")
     overrides = [f"{group}={option}", "model.width=8", *SHORT, *NEEDS[data]]
+    if (group, option) == ("callbacks", "explanation_health"):
+        overrides.append("data=squares")
     if group == "experiment" and "num_val: 0" in (CONF_DIR / group / f"{option}.yaml").read_text():
         overrides = [o for o in overrides if not o.startswith("data.num_val")]
-    if data != "digits":
+    if data not in NO_FILES.values():
         fixture = next((name for key, name in FIXTURES.items() if data.startswith(key)), "fake_cifar")
         overrides.append(f"data.root='{request.getfixturevalue(fixture)}'")
     if option == "ddp":

@@ -24,7 +24,7 @@ class Calibration(EvaluationCallback):
 
     def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
         found = reliability(seen.predictions)
-        pl_module.log("test/ece", found.ece, rank_zero_only=True)
+        pl_module.log("test/ece", found.ece, rank_zero_only=True, sync_dist=True)  # or Lightning warns
         picture = as_image(reliability_figure(found))
         seen.add_image("reliability", picture)
         save(picture, self.folder, "reliability")

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Sequence
 
 import lightning as L
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from src.callbacks.board import boards
 from src.metrics.cost import LayerCost, layer_costs
 
 log = logging.getLogger(__name__)
@@ -20,9 +20,8 @@ class ModelTable(L.Callback):
         image_size = trainer.datamodule.image_size  # type: ignore[attr-defined]
         table = model_table(layer_costs(pl_module.net, image_size))  # type: ignore[arg-type]
         log.info("%s\n", table)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_text("model", f"```\n{table}\n```", trainer.global_step)
+        for writer in boards(trainer):
+            writer.add_text("model", f"```\n{table}\n```", trainer.global_step)
 
 
 def model_table(costs: Sequence[LayerCost]) -> str:

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import lightning as L
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
+
+from src.callbacks.board import boards
 
 PIXELS = 96  # height and width of an image in the grid
 
@@ -30,9 +31,8 @@ class TrainingSamples(L.Callback):
         stats = trainer.datamodule.stats  # type: ignore[attr-defined]
         grid = sample_grid(images, stats.mean, stats.std)
         to_pil_image(grid).save(self.path)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image("train/images", grid, trainer.global_step)
+        for writer in boards(trainer):
+            writer.add_image("train/images", grid, trainer.global_step)
 
 
 def sample_grid(images_bchw: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -192,9 +192,11 @@ def test_callbacks_are_removed_by_name(run_tiny: Callable[..., Path]) -> None:
     assert sorted(path.name for path in run_dir.glob("*.png")) == ["curves.png", "samples.png"]
 
 
-def test_a_wrong_layer_is_told_before_training(run_tiny: Callable[..., Path]) -> None:
+def test_a_wrong_layer_is_told_before_training(run_tiny: Callable[..., Path], tmp_path: Path) -> None:
     with pytest.raises(Exception, match="ResNet has no layer 'stage9'. Did you mean stage"):
         run_tiny("data=digits", "model.width=8", "callbacks.grad_cam.layers=[stage9]")
+    (summary,) = tmp_path.rglob("summary.json")
+    assert "epochs" not in read_summary(summary.parent)
 
 
 def test_captum_itself_can_draw_the_maps(run_tiny: Callable[..., Path]) -> None:
