@@ -14,9 +14,15 @@ import yaml
 from PIL import Image, ImageDraw
 
 from src import evaluate, explain
+from src.attribution.grad_cam import captum_grad_cam
+from src.attribution.maps import heat, heat_overlay
 from src.config.finished import known_targets, targets
 from src.config.resolvers import CONF_DIR
+from src.data.digits import digits
+from src.drawing.sheet import FONT_SIZE, GAP, tile
+from src.engine.explain import SIDE
 from src.engine.weights import load_checkpoint
+from src.models.resnet import ResNet
 from src.reports.summary import read_summary
 
 TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer.max_epochs=4", "optimizer.lr=0.1"]
@@ -94,8 +100,6 @@ def test_evaluate_on_another_dataset_with_the_same_classes(run_dir: Path, tmp_pa
     # By hand: the training digits' mean and deviation normalize, not the ten grey pictures'
     checkpoint = load_checkpoint(run_dir / "checkpoints" / "best.ckpt")
     facts = checkpoint["ImageDataModule"]
-    from src.models.resnet import ResNet
-
     net = ResNet(10, width=8, strides=[2, 2, 2, 2]).eval()
     net.load_state_dict(
         {k.removeprefix("net."): v for k, v in checkpoint["state_dict"].items() if k[:4] == "net."}
@@ -216,6 +220,29 @@ def test_explain_test_images_layers_and_classes(run_dir: Path, capsys: pytest.Ca
         rest = [arg for arg in args if not arg.startswith(key)]
         assert explain.main([f"run={run_dir}", *rest, wrong]) == 1
         assert words in capsys.readouterr().out
+
+
+def test_a_sheet_shows_the_maps_of_the_predicted_class_and_of_the_target(run_dir: Path) -> None:
+    assert explain.main([f"run={run_dir}", "images=3", "layers=stage3", "target=5"]) == 0
+    (out,) = (run_dir / "explain").iterdir()
+    (row,) = rows(out / "explanations.csv")
+    assert row["predicted"] != "5"
+    checkpoint = load_checkpoint(run_dir / "checkpoints" / "best.ckpt")
+    facts, net = checkpoint["ImageDataModule"], ResNet(10, width=8, strides=[2, 2, 2, 2]).eval()
+    net.load_state_dict({k[4:]: v for k, v in checkpoint["state_dict"].items() if k.startswith("net.")})
+    pixels = digits().test.images[3]
+    mean, std = (torch.tensor(facts[key]).view(3, 1, 1) for key in ("mean", "std"))
+    inputs = ((torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255 - mean) / std)[None]
+    large = torch.from_numpy(np.array(tile(pixels, SIDE))).permute(2, 0, 1) / 255
+    with Image.open(out / row["sheet"]) as sheet:
+        shown = np.asarray(sheet.convert("RGB"), dtype=float)
+    row_height = SIDE + 2 * round(FONT_SIZE * 1.25) + GAP
+    for n, name in enumerate((row["predicted"], "5")):
+        maps = captum_grad_cam(net, inputs, torch.tensor([int(name)]), ["stage3"])["stage3"]
+        assert (maps > 0).any()
+        want = np.asarray(tile(heat_overlay(large, heat(maps, (SIDE, SIDE))[0, 0]), SIDE), dtype=float)
+        y, x = 14 + n * row_height, 14 + SIDE + GAP
+        np.testing.assert_allclose(shown[y : y + SIDE, x : x + SIDE], want, atol=2)
 
 
 def test_a_picture_without_a_known_class_has_no_true_target(
