@@ -19,6 +19,7 @@ class Evidence(MistakesCallback):
     """
 
     name = "evidence"
+    paged = True
 
     def __init__(self, *, folder: str, every_n_epochs: int | None = 5, num_images: int = 25) -> None:
         super().__init__(folder=folder, every_n_epochs=every_n_epochs, num_images=num_images)

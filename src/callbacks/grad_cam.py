@@ -27,6 +27,7 @@ class GradCam(MistakesCallback):
     """
 
     name = "grad_cam"
+    paged = True
 
     def __init__(
         self,

@@ -31,8 +31,8 @@ PAGES = """\
 `val/…` while training, `test/…` at the end, on the weights that were best on the validation images.
 
 - `misclassified`: the most confident mistakes: actual / predicted (confidence).
-- `grad_cam/1` …: the same mistakes, five a page. Bright is where a layer's features \
-speak for the class: one row for the predicted class, one for the actual one; each map has a scale of its own.
+- `grad_cam/1` …: the same mistakes, five a page (while training, the first page). Bright is where a \
+layer's features speak for the class: one row for the predicted class, one for the actual one; each map has a scale of its own.
 - `evidence/1` …: what each place adds to the logit, exactly: orange for, purple against; one scale a row. \
 The difference is why it was not the actual class. Only for networks with global average pooling.
 - `confusion`, `per_class`, `reliability`: which classes are taken for which, and whether \

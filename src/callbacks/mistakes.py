@@ -23,6 +23,7 @@ class MistakesCallback(EvaluationCallback):
     """
 
     name: str
+    paged = False  # while training, only the first page is shown
 
     def __init__(self, *, folder: str, every_n_epochs: int | None, num_images: int) -> None:
         super().__init__(every_n_epochs=every_n_epochs)
@@ -30,6 +31,8 @@ class MistakesCallback(EvaluationCallback):
 
     def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
         rows = seen.predictions.most_confident_mistakes(self.num_images)
+        if self.paged and seen.stage == "val":
+            rows = rows[:PAGE]  # sheets of maps are large, and training has many of them
         if len(rows):
             self.show_rows(seen, rows)
         else:

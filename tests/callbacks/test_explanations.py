@@ -61,6 +61,7 @@ def picture(found: EventAccumulator, tag: str) -> np.ndarray:
 def run_dir(fake_cifar: Path, run_tiny: Callable[..., Path]) -> Path:
     overrides = ["data.num_train=400", "data.num_val=40", "model.width=8", "trainer.max_epochs=2"]
     overrides += ["callbacks.projector.num_images=30", "callbacks.misclassified.every_n_epochs=2"]
+    overrides += ["callbacks.grad_cam.every_n_epochs=2", "callbacks.evidence.every_n_epochs=2"]
     return run_tiny(*overrides, "trainer.limit_train_batches=20", f"data.root='{fake_cifar}'")
 
 
@@ -166,6 +167,9 @@ def everything_is_there(found: EventAccumulator, run_dir: Path) -> None:
     assert "custom_scalars__config__" in texts
     # After the second of two epochs, 40 steps, where Lightning writes that epoch's numbers
     assert [event.step for event in found.Images("val/misclassified")] == [39]
+    assert {tag for tag in tags["images"] if tag.startswith("val/")} == {
+        *("val/misclassified", "val/grad_cam/1", "val/evidence/1")
+    }
     assert [event.step for event in found.Scalars("val/acc")][-1] == 39
     assert [event.step for event in found.Images("test/misclassified")] == [40]
     assert [event.step for event in found.Scalars("test/acc")] == [40]
