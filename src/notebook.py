@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src import train as command
 from src.config.check import check
@@ -23,10 +23,11 @@ from src.config.resume import with_run_overrides
 
 @dataclass(frozen=True)
 class Experiment:
-    """A composed configuration and the overrides that made it; prints as YAML."""
+    """A composed configuration, the overrides that made it and the options chosen; prints as YAML."""
 
     cfg: DictConfig
     overrides: list[str]
+    options: dict[str, str]
 
     def __repr__(self) -> str:
         return OmegaConf.to_yaml(self.cfg)
@@ -41,7 +42,11 @@ def compose(*overrides: str) -> Experiment:
     given = with_run_overrides(list(overrides))
     check(given, sweep=False)
     with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return Experiment(hydra.compose("train", given), given)
+        cfg = hydra.compose("train", given, return_hydra_config=True)
+    options = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return Experiment(cfg, given, options)
 
 
 def train(experiment: Experiment) -> Path:
@@ -60,7 +65,7 @@ def train(experiment: Experiment) -> Path:
     OmegaConf.save(cfg, run_dir / ".hydra" / "config.yaml")
     OmegaConf.save(OmegaConf.create(experiment.overrides), run_dir / ".hydra" / "overrides.yaml")
     log_to(run_dir / "train.log")
-    return command.train(cfg, overrides=experiment.overrides)
+    return command.train(cfg, overrides=experiment.overrides, options=experiment.options)
 
 
 def show(run_dir: str | Path) -> None:

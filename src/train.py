@@ -28,11 +28,17 @@ def job(cfg: DictConfig) -> None:
     """One run, or one job of a sweep."""
     from hydra.core.hydra_config import HydraConfig
 
-    train(cfg, overrides=list(HydraConfig.get().overrides.task))
+    hydra_cfg = HydraConfig.get()
+    train(cfg, overrides=list(hydra_cfg.overrides.task), options=dict(hydra_cfg.runtime.choices))
 
 
-def train(cfg: DictConfig, *, overrides: list[str]) -> Path:
+def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> Path:
     """Build what `cfg` names, train, test, and leave everything in the run's folder.
+
+    Args:
+        cfg: the composed configuration.
+        overrides: what was typed to make it.
+        options: the chosen option of each group, such as `{"norm": "ln"}`.
 
     Returns:
         The run's folder.
@@ -47,7 +53,9 @@ def train(cfg: DictConfig, *, overrides: list[str]) -> Path:
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
-    summary = Summary(run_dir, write=first_process, seed=cfg.seed, **provenance(overrides))
+    chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
+    facts = {"seed": cfg.seed, "options": chosen} | provenance(overrides)
+    summary = Summary(run_dir, write=first_process, **facts)
     try:
         with summary.recording():
             fit(cfg, summary)
@@ -67,6 +75,7 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     """Build the parts, train and test."""
     import lightning as L
 
+    from src.callbacks.hparams import HparamsTab
     from src.callbacks.recorder import Recorder
     from src.config.build import build, build_all
     from src.config.resume import checkpoint_file
@@ -82,7 +91,7 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     module.hparams.update(plain(cfg))  # kept in checkpoints
     trainer = build(
         cfg.trainer,
-        callbacks=[Recorder(summary), *build_all(cfg.callbacks)],
+        callbacks=[Recorder(summary), HparamsTab(summary, plain(cfg)), *build_all(cfg.callbacks)],
         logger=build_all(cfg.logger),
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}

@@ -14,6 +14,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from src.reports.summary import read_summary
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NARROW = ["experiment=cpu", "model.width=8", "data.batch_size=128", "trainer.max_epochs=1"]
 NARROW += ["trainer.limit_train_batches=60", "callbacks.misclassified.every_n_epochs=1"]
@@ -71,7 +73,12 @@ def wait_for(address: str, what: Callable[[str], bool], seconds: float = 60) -> 
     pytest.fail(f"{address} never said what was waited for")
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")
+needs_browser = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium"
+)
+
+
+@needs_browser
 def test_the_pictures_are_seen(cifar10_root: str, run_tiny: Callable[..., Path]) -> None:
     from playwright.sync_api import sync_playwright
 
@@ -103,3 +110,26 @@ def test_the_pictures_are_seen(cifar10_root: str, run_tiny: Callable[..., Path])
                 page.screenshot(path=Path(folder) / f"{name}.png")
         browser.close()
     assert errors == []
+
+
+@needs_browser
+def test_the_hparams_page_has_a_row_of_numbers_for_each_run(run_tiny: Callable[..., Path]) -> None:
+    from playwright.sync_api import sync_playwright
+
+    short = ["data=digits", "model.width=8", "trainer.max_epochs=1", "callbacks=training"]
+    short += ["trainer.limit_train_batches=3", "trainer.limit_val_batches=4", "trainer.limit_test_batches=4"]
+    runs = [run_tiny(*short, f"norm={n}", f"optimizer={o}") for n in ("ln", "bn") for o in ("sgd", "adam")]
+    with tensorboard(runs[0].parent) as address, sync_playwright() as play:
+        wait_for(
+            f"{address}/data/plugin/scalars/tags", lambda text: text.count('"best/test_loss": {') == len(runs)
+        )
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport={"width": 1800, "height": 1000})
+        page.goto(f"{address}/#hparams")
+        page.get_by_text("0.0010000", exact=True).first.wait_for(timeout=60_000)
+        cells = {text: page.get_by_text(text, exact=True).count() for text in ("0.010000", "0.0010000")}
+        assert cells == {"0.010000": 2, "0.0010000": 2}
+        for run_dir in runs:
+            shown = f"{read_summary(run_dir)['test/loss']:#.5g}"
+            assert page.get_by_text(shown, exact=True).count() >= 1, f"no {shown} on the page"
+        browser.close()

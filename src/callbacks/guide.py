@@ -24,6 +24,7 @@ PAGES = """\
 | **Images** | see below |
 | **Text** | the network, the most confused pairs, the score of each class |
 | **PR curves** | precision against recall of each class on the test set |
+| **HParams** | a row a run: what was chosen and what came of it; sort it, or plot one against the other |
 | **Projector** | the test images as the last layer sees them: colour by *verdict*, find the mistakes |
 
 ## Images
@@ -32,7 +33,8 @@ PAGES = """\
 
 - `misclassified`: the most confident mistakes: actual / predicted (confidence).
 - `grad_cam/1` …: the same mistakes, five a page (while training, the first page). Bright is where a \
-layer's features speak for the class: one row for the predicted class, one for the actual one; each map has a scale of its own.
+layer's features speak for the class: one row for the predicted class, one for the actual one; \
+each map has a scale of its own.
 - `evidence/1` …: what each place adds to the logit, exactly: orange for, purple against; one scale a row. \
 The difference is why it was not the actual class. Only for networks with global average pooling.
 - `confusion`, `per_class`, `reliability`: which classes are taken for which, and whether \
