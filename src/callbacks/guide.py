@@ -10,7 +10,10 @@ LAYOUT = {
         "accuracy": ["Multiline", ["train/acc", "val/acc"]],
         "loss": ["Multiline", ["train/loss$", "val/loss"]],
     },
-    "2 optimizer": {"learning rate": ["Multiline", ["lr-.*"]]},
+    "2 optimizer": {
+        "learning rate": ["Multiline", ["lr-[^-]*$"]],
+        "momentum": ["Multiline", ["lr-.*-momentum$"]],
+    },
     "3 speed": {"images a second": ["Multiline", ["train/images_per_second"]]},
 }
 
@@ -19,7 +22,7 @@ PAGES = """\
 
 | page | what it shows |
 |---|---|
-| **Custom scalars** | training and validation in one chart: accuracy, loss; learning rate; speed |
+| **Custom scalars** | training and validation in one chart; learning rate and momentum; speed |
 | **Time series**, **Scalars** | every curve; `train/loss_step` is the minimized loss of single batches |
 | **Images** | see below |
 | **Text** | the network, the most confused pairs, the score of each class |

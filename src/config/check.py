@@ -3,7 +3,7 @@
 Every problem is a `ConfigError` of one line: what was given, what is valid, what to do.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from itertools import islice, product
 
@@ -39,15 +39,20 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
                     f"{override.input_line} asks for several runs: add -m (python -m src.train -m "
                     f"{override.input_line}), or give one value."
                 )
-        choices = [
-            [f"{o.key_or_group}={value}" for value in o.sweep_string_iterator()]
-            if o.is_sweep_override()
-            else [o.input_line or ""]
-            for o in parsed
-        ]
         bases: dict[tuple[str, ...], DictConfig] = {}
-        for job in islice(product(*choices), MAX_JOBS_CHECKED):
-            check_job(list(job), loader, config_name, bases)
+        for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
+            check_job(job, loader, config_name, bases)
+
+
+def jobs(parsed: list[Override]) -> Iterator[list[str]]:
+    """The overrides of each job of a sweep: every combination of comma-separated values."""
+    choices = [
+        [f"{o.key_or_group}={value}" for value in o.sweep_string_iterator()]
+        if o.is_sweep_override()
+        else [o.input_line or ""]
+        for o in parsed
+    ]
+    yield from map(list, product(*choices))
 
 
 def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:

@@ -29,7 +29,8 @@ EXAMPLES = """\
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
   python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
 
-Finished runs: python -m src.evaluate --help, python -m src.explain --help"""
+Finished runs: python -m src.evaluate --help, python -m src.explain --help
+Schedules, drawn: python -m src.plot_schedule --help"""
 
 
 def help_text() -> str:

@@ -1,0 +1,116 @@
+"""Draw schedules without training: `python -m src.plot_schedule -m scheduler=onecycle,cosine,step`."""
+
+import math
+import sys
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+import hydra
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig
+
+from src.config.check import ConfigError, check, jobs, parse
+from src.config.cli import fail
+from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.reports.table import shown
+
+HELP = """\
+Draw learning rate and momentum of any composition of src.train, with no data and no training.
+
+  python -m src.plot_schedule [-m] [group=option …] [key=value …]
+
+  python -m src.plot_schedule scheduler=onecycle optimizer.lr=0.1 trainer.max_epochs=20
+  python -m src.plot_schedule -m scheduler=onecycle,cosine,step,exponential
+  python -m src.plot_schedule -m scheduler=onecycle scheduler.pct_start=0.1,0.3,0.5
+
+-m draws every combination of comma-separated values, up to 24. Leaves schedule.png and schedule.csv in
+outputs/plot_schedule/ and a table on the terminal. scheduler=plateau is drawn as if val/acc never rose."""
+
+MAX_CURVES = 24  # on one picture
+
+
+def main(args: Sequence[str]) -> int:
+    """The command; returns its exit code: 0 done, 2 wrong arguments."""
+    if "--help" in args or "-h" in args:
+        print(HELP)
+        return 0
+    overrides = [arg for arg in args if arg not in ("-m", "--multirun")]
+    try:
+        check(overrides, sweep=len(overrides) < len(args))
+        composed = compose_all(overrides)
+        steps = {name: steps_per_epoch(cfg) for name, cfg in composed.items()}
+        output_dir = next(iter(composed.values())).paths.output_dir
+        variant = run_name(",".join(overrides))
+        out = Path(new_folder(f"{output_dir}/plot_schedule", time.strftime("%y%m%d-%H%M"), variant))
+    except (ConfigError, OSError) as error:
+        fail(str(error), code=2)
+    draw(composed, steps, out)
+    return 0
+
+
+def compose_all(overrides: Sequence[str]) -> dict[str, DictConfig]:
+    """The configuration of each combination, by the values in which they differ.
+
+    Raises:
+        ConfigError: more combinations than a picture can hold.
+    """
+    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        combinations = list(islice(jobs(parse(list(overrides), loader)), MAX_CURVES + 1))
+        if len(combinations) > MAX_CURVES:
+            raise ConfigError(f"more than {MAX_CURVES} combinations do not fit on one picture: sweep less.")
+        common = set.intersection(*(set(job) for job in combinations))
+        composed = {}
+        for job in combinations:
+            own = [override for override in job if override not in common]
+            cfg = hydra.compose("train", [*job, "paths.run_dir=."])
+            composed[run_name(",".join(own)) if own else "schedule"] = cfg
+        return composed
+
+
+def steps_per_epoch(cfg: DictConfig) -> int:
+    """Optimizer steps of an epoch on one device.
+
+    Raises:
+        ConfigError: the data group does not say how many images train.
+    """
+    num_train: int | None = cfg.data.get("num_train")
+    if not num_train:
+        raise ConfigError("data.num_train is not known before the data is read: add data.num_train=<images>.")
+    batches = math.ceil((num_train - int(cfg.data.num_val)) / int(cfg.data.batch_size))
+    limit: int | float = cfg.trainer.limit_train_batches
+    batches = int(batches * limit) if isinstance(limit, float) else min(batches, limit)
+    return max(1, math.ceil(batches / int(cfg.trainer.accumulate_grad_batches)))
+
+
+def draw(composed: dict[str, DictConfig], steps: dict[str, int], out: Path) -> None:
+    """Leave the picture and the numbers of every step, and print the table."""
+    import csv
+
+    from src.config.build import build
+    from src.drawing.schedules import schedules_figure, schedules_table
+    from src.optim.simulate import a_weight, simulate
+
+    curves = {}
+    for name, cfg in composed.items():
+        optimizer = build(cfg.optimizer)(a_weight())
+        curves[name] = simulate(
+            optimizer, build(cfg.scheduler), steps_per_epoch=steps[name], epochs=cfg.trainer.max_epochs
+        )
+    schedules_figure(curves, steps).savefig(out / "schedule.png", dpi=120)
+    with (out / "schedule.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["schedule", "step", "epoch", "lr", "momentum"])
+        for name, curve in curves.items():
+            for step, (lr, momentum) in enumerate(zip(curve.lr, curve.momentum, strict=True)):
+                writer.writerow([name, step, step // steps[name] + 1, f"{lr:.8g}", f"{momentum:.6g}"])
+    print(schedules_table(curves))
+    print(f"\npicture: {shown(out / 'schedule.png')}\nnumbers: {shown(out / 'schedule.csv')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
