@@ -5,6 +5,7 @@ Heavy imports stand inside functions: they wait until the configuration is known
 
 import logging
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,9 +28,15 @@ log = logging.getLogger(__name__)
 def job(cfg: DictConfig) -> None:
     """One run, or one job of a sweep."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
 
     hydra_cfg = HydraConfig.get()
-    train(cfg, overrides=list(hydra_cfg.overrides.task), options=dict(hydra_cfg.runtime.choices))
+    try:
+        train(cfg, overrides=list(hydra_cfg.overrides.task), options=dict(hydra_cfg.runtime.choices))
+    except RunFailed:
+        if hydra_cfg.mode == RunMode.RUN:
+            sys.exit(1)  # all has been said; in a sweep, Hydra adds which job it was and goes on
+        raise
 
 
 def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> Path:

@@ -98,6 +98,7 @@ def test_a_failing_run_ends_in_one_line_and_exit_code_1(override: str, tmp_path:
     done = command(*ONE_STEP, override, tmp_path=tmp_path, check=False)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
+    assert done.stderr == "", "Hydra adds nothing"
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("error:")]
     assert override.partition("=")[0] in line
 

@@ -14,6 +14,8 @@ KNOWN = (
     "You requested to overfit but enabled train dataloader shuffling",
     # Lightning's own use of a name that torch has deprecated
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
+    # a diverged training, which the guards tell better
+    "Encountered `nan` values in tensor",
     # short epochs of small datasets
     r"The number of training batches .* is smaller than the logging interval",
 )

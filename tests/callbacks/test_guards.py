@@ -1,0 +1,101 @@
+"""Guards: they see what goes wrong, say it once, and keep what was good."""
+
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from src.config.cli import RunFailed
+from src.engine.weights import load_checkpoint
+from src.metrics.health import dead_shares, is_chance
+from src.reports.summary import read_summary
+
+DIGITS = [
+    "data=digits",
+    "model.width=8",
+    "model.strides=[2,2,2,2]",
+    "callbacks=training",
+    "data.batch_size=64",
+]
+
+
+def test_dead_channels_are_counted() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(inplace=True), nn.Conv2d(4, 2, 1), nn.ReLU())
+    first, second = net[0], net[2]
+    with torch.no_grad():
+        first.weight.zero_()
+        first.bias.copy_(torch.tensor([1.0, -1.0, -2.0, 0.0]))  # one of four fires; 0 does not
+        second.weight.fill_(1.0)
+        second.bias.copy_(torch.tensor([0.0, -0.5]))
+    assert dead_shares(net, torch.randn(2, 3, 5, 5)) == {"1": 0.75, "3": 0.0}
+
+
+def test_one_pixel_of_one_image_is_enough_to_be_alive() -> None:
+    net = nn.Sequential(nn.ReLU())
+    net.register_parameter("p", nn.Parameter(torch.zeros(1)))
+    images = -torch.ones(2, 3, 4, 4)
+    images[1, 2, 3, 3] = 0.1
+    assert dead_shares(net, images) == {"0": pytest.approx(2 / 3)}
+
+
+def test_looking_leaves_modes_and_statistics() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()).train()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    dead_shares(net, torch.randn(2, 3, 5, 5))
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    assert all(module.training for module in net.modules())
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "num_classes", "chance"), [(0.1, 10, True), (0.12, 10, False), (0.5, 2, True)]
+)
+def test_chance(accuracy: float, num_classes: int, chance: bool) -> None:
+    assert is_chance(accuracy, num_classes) is chance
+
+
+def test_a_loss_that_is_no_number_ends_the_run_in_one_line(
+    run_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    with pytest.raises(RunFailed, match="training has diverged: the loss is (nan|inf) in epoch 1, step "):
+        run_tiny(*DIGITS, "optimizer.lr=1e6", "scheduler=constant")
+    (path,) = tmp_path.rglob("summary.json")
+    status = read_summary(path.parent)["status"]
+    assert status.startswith("failed: training has diverged")
+    assert "Try a tenth of optimizer.lr=1e+06" in status
+    assert not list(path.parent.rglob("*.ckpt")), "there was no good epoch"
+
+
+def test_good_checkpoints_stay_when_a_later_epoch_breaks(
+    run_tiny: Callable[..., Path], tmp_path: Path
+) -> None:
+    first = run_tiny(*DIGITS, "scheduler=constant", "trainer.max_epochs=1")
+    good = load_checkpoint(first / "checkpoints" / "last.ckpt")
+    breaking = "+callbacks.breaking._target_=tests.engine.stop.BreakInSecondEpoch"
+    with pytest.raises(RunFailed, match="training has diverged: the loss is nan in epoch 2"):
+        run_tiny(*DIGITS, "scheduler=constant", "trainer.max_epochs=3", breaking)
+    (second,) = (p.parent for p in tmp_path.rglob("summary.json") if p.parent != first)
+    kept = load_checkpoint(second / "checkpoints" / "last.ckpt")
+    assert kept["epoch"] == 0
+    assert all(torch.equal(value, good["state_dict"][key]) for key, value in kept["state_dict"].items())
+    assert all(math.isfinite(float(v.double().abs().max())) for v in kept["state_dict"].values())
+
+
+def test_hints_are_said_once(run_tiny: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    run_dir = run_tiny(
+        *DIGITS, "optimizer.lr=1e-9", "trainer.max_epochs=2", "callbacks.guards.dead_share=-1.0"
+    )
+    hints = [line for line in (run_dir / "train.log").read_text().splitlines() if line.startswith("hint:")]
+    assert len(hints) == 2
+    assert hints[0].startswith("hint: after epoch 1 training accuracy is ")
+    assert "optimizer.lr=1e-09 is too large if the loss jumps about, too small if it hardly moves" in hints[0]
+    assert "of the channels behind " in hints[1]
+
+
+def test_a_healthy_run_hears_nothing(run_tiny: Callable[..., Path]) -> None:
+    run_dir = run_tiny(*DIGITS, "optimizer.lr=0.05", "trainer.max_epochs=2")
+    assert "hint:" not in (run_dir / "train.log").read_text()
