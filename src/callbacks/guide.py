@@ -14,7 +14,12 @@ LAYOUT = {
         "learning rate": ["Multiline", ["lr-[^-]*$"]],
         "momentum": ["Multiline", ["lr-.*-momentum$"]],
     },
-    "3 speed": {"images a second": ["Multiline", ["train/images_per_second"]]},
+    "3 weights": {
+        "relative update of all weights": ["Multiline", ["update/all"]],
+        "gradient norm": ["Multiline", ["grad_norm/all"]],
+        "share of gradient values that clipping touched": ["Multiline", ["clip/share"]],
+    },
+    "4 speed": {"images a second": ["Multiline", ["train/images_per_second"]]},
 }
 
 PAGES = """\
@@ -22,8 +27,9 @@ PAGES = """\
 
 | page | what it shows |
 |---|---|
-| **Custom scalars** | training and validation in one chart; learning rate and momentum; speed |
-| **Time series**, **Scalars** | every curve; `train/loss_step` is the minimized loss of single batches |
+| **Custom scalars** | training and validation in one chart; learning rate, momentum; updates; speed |
+| **Time series**, **Scalars** | every curve; `train/loss_step` is the minimized loss of single batches; \
+`update/<layer>` how far a step moves its weights, `update_line/<layer>` where theory expects that to settle |
 | **Images** | see below |
 | **Text** | the network, the most confused pairs, the score of each class |
 | **PR curves** | precision against recall of each class on the test set |
@@ -43,6 +49,7 @@ The difference is why it was not the actual class. Only for networks with global
 - `confusion`, `per_class`, `reliability`: which classes are taken for which, and whether \
 confidences can be believed.
 - `train/images`: training images as the network sees them.
+- `train/updates`: the relative update of each layer, measured and predicted.
 
 Click an image to see it at its full size. TensorBoard keeps ten steps of each tag; \
 `tensorboard --samples_per_plugin images=1000` keeps more.
