@@ -30,7 +30,7 @@ EXAMPLES = """\
   python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
 
 Finished runs: python -m src.evaluate --help, python -m src.explain --help
-Schedules, drawn: python -m src.plot_schedule --help"""
+A learning rate: python -m src.find_lr --help; schedules, drawn: python -m src.plot_schedule --help"""
 
 
 def help_text() -> str:

@@ -1,0 +1,31 @@
+"""The picture of a learning rate range test."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from src.drawing.charts import WIDTH
+from src.drawing.sheet import ACTUAL, FAINT, PREDICTED
+from src.optim.range_test import Suggestion
+
+MARGIN = 1.3  # the axis ends at the first smoothed loss times this, and starts at the lowest by it
+
+
+def range_test_figure(
+    lrs: np.ndarray, losses: np.ndarray, smooth: np.ndarray, found: Suggestion | None
+) -> Figure:
+    """Loss against learning rate (log axis), raw and smoothed (all (n,)), and both suggestions."""
+    figure = Figure(figsize=(1.4 * WIDTH, WIDTH), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(lrs, losses, ".", ms=3, color="#aaaaaa", label="a step's loss")
+    axes.plot(lrs, smooth, color=ACTUAL, label="smoothed")
+    if found:
+        axes.axvline(found.steepest, color=PREDICTED, label=f"steepest descent: {found.steepest:.3g}")
+        axes.axvline(found.minimum, color=FAINT, ls="--", label=f"lowest loss: {found.minimum:.3g}")
+        axes.plot(found.steepest, smooth[found.steepest_step], "o", color=PREDICTED)
+        axes.plot(found.minimum, smooth[found.minimum_step], "o", color=FAINT)
+    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
+    axes.set_ylim(smooth.min() / MARGIN, MARGIN * smooth[0])  # a loss that blows up would hide the rest
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    axes.set_title("learning rate range test")
+    return figure

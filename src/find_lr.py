@@ -1,0 +1,189 @@
+"""Suggest a learning rate: `python -m src.find_lr [group=option …] [key=value …]`, as for src.train."""
+
+import logging
+import os
+import shlex
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from src.config.check import ConfigError, check
+from src.config.cli import fail
+from src.config.finished import own_arguments, placed
+from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.reports.table import shown
+
+log = logging.getLogger(__name__)
+
+HELP = """\
+Suggest a learning rate for any composition by a range test (Smith 2017, arXiv:1506.01186): train on a
+few hundred batches, raise the learning rate after each, and see where the loss falls fastest.
+
+  python -m src.find_lr [group=option …] [key=value …]
+
+  low=1e-6 high=10   the learning rates, from and to
+  steps=200          how many of them; each takes one step of training
+  mode=exponential   evenly spaced on a logarithmic axis; or linear
+  smoothing=0.05     share of the sweep over which losses are averaged; an average that keeps 0.98 a step
+                     (Gugger 2018, "How Do You Find A Good Learning Rate") is that of 1000 steps
+  stop=4             end where the smoothed loss exceeds its lowest value times this
+  out=<folder>       where results go; outputs/find_lr/runs/<time>_<overrides> if not given
+  --quiet            print optimizer.lr=<suggestion> and nothing else
+
+Everything else is an override as for src.train. Network, loss, optimizer, clipping, accumulation and
+training batches are the composition's; its schedule, the validation and the test play no part.
+
+What the number means: the learning rate at which a step lowers the loss by the largest factor, early
+in training. It is meant for the top of a schedule, the optimizer.lr of onecycle and cosine as well as
+of those that only fall. The lowest loss's learning rate is the edge beyond which the loss rises: too
+high for a run at a constant rate. The test knows only the first steps, and errs on the low side where
+the loss falls over a wide range of rates (norm=ln): try three times the number, too.
+
+Training with the suggestion at once (at the default rate, after a line that says why, if there is none):
+  python -m src.train norm=ln $(python -m src.find_lr norm=ln --quiet)
+
+Examples:
+  python -m src.find_lr experiment=cpu
+  python -m src.find_lr norm=ln optimizer=adam high=1 steps=400"""
+
+OWN = {
+    "low": "1e-6",
+    "high": "10",
+    "steps": "200",
+    "mode": "exponential",
+    "smoothing": "0.05",
+    "stop": "4",
+    "out": "",
+}
+MIN_STEPS = 20  # fewer show no curve
+WHERE = ("data.root=", "data.download=", "data.num_workers=", "paths.", "task_name=")  # not what is learned
+
+
+class Sweep(NamedTuple):
+    """The command's own settings."""
+
+    low: float
+    high: float
+    steps: int
+    mode: Any  # exponential or linear
+    smoothing: float
+    stop: float
+
+
+def main(args: Sequence[str]) -> int:
+    """The command; returns its exit code: 0 done, 1 failed or no suggestion, 2 wrong arguments."""
+    if "--help" in args or "-h" in args:
+        print(HELP)
+        return 0
+    quiet = "--quiet" in args
+    try:
+        own, overrides = own_arguments([arg for arg in args if arg != "--quiet"], OWN)
+        sweep = sweep_of(own)
+        cfg = composed(overrides)
+        name = run_name(",".join(o for o in overrides if not o.startswith(WHERE)))
+        stamp = f"{time.strftime('%y%m%d-%H%M')}_{name}"
+        folder = own["out"] or Path(cfg.paths.output_dir) / "find_lr" / "runs" / stamp
+        out = Path(new_folder(*os.path.split(folder)))
+    except (ConfigError, OSError) as error:
+        fail(str(error), code=2)
+    from src.engine.range_test import find_lr
+    from src.reports.summary import one_line
+
+    log_to(out / "find_lr.log", quiet=quiet)
+    try:
+        found = find_lr(placed(cfg, out), sweep, show_progress=not quiet)
+    except Exception as error:
+        (out / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
+        log.error("error: %s (details: %s)", one_line(error), shown(out / "traceback.txt"))
+        return 1
+    if found is None:
+        log.error(
+            "error: the loss never falls by more than its noise from low=%g to high=%g: try other bounds "
+            "or more steps (picture: %s).",
+            sweep.low,
+            sweep.high,
+            shown(out / "find_lr.png"),
+        )
+        return 1
+    use = f"optimizer.lr={found.steepest:.3g}"
+    others = [o for o in overrides if o.partition("=")[0].lstrip("+") != "optimizer.lr"]
+    log.info("steepest descent  lr %-8.3g  (default: %g)", found.steepest, cfg.optimizer.lr)
+    log.info("lowest loss       lr %-8.3g  (an upper bound)", found.minimum)
+    log.info("use: %s", use)
+    log.info("     %s", shlex.join(["python", "-m", "src.train", *others, use]))
+    log.info("results: %s", shown(out))
+    if quiet:
+        print(use)
+    return 0
+
+
+def sweep_of(own: dict[str, str]) -> Sweep:
+    """The own arguments as numbers.
+
+    Raises:
+        ConfigError: one of them cannot work.
+    """
+    numbers: dict[str, float] = {}
+    for key in ("low", "high", "steps", "smoothing", "stop"):
+        try:
+            numbers[key] = float(own[key])
+        except ValueError:
+            raise ConfigError(f"{key} must be a number: got {own[key]}. Default: {OWN[key]}.") from None
+    low, high, steps, smoothing, stop = numbers.values()
+    wrong = {
+        f"low and high must be 0 < low < high: got low={own['low']} high={own['high']}.": 0
+        < low
+        < high
+        < float("inf"),
+        f"steps must be a whole number from {MIN_STEPS}: got {own['steps']}.": steps.is_integer()
+        and steps >= MIN_STEPS,
+        f"mode must be exponential or linear: got {own['mode']}.": own["mode"] in ("exponential", "linear"),
+        f"smoothing must be above 0 and at most 0.5: got {own['smoothing']}.": 0 < smoothing <= 0.5,
+        f"stop must be above 1: got {own['stop']}.": stop > 1,
+    }
+    for message, right in wrong.items():
+        if not right:
+            raise ConfigError(message)
+    return Sweep(low, high, int(steps), own["mode"], smoothing, stop)
+
+
+def composed(overrides: list[str]) -> DictConfig:
+    """The configuration that `src.train` would run, checked as it does; results go nowhere yet.
+
+    Raises:
+        ConfigError: something in the overrides cannot work, or asks for a checkpoint.
+    """
+    from hydra import compose, initialize_config_dir
+
+    if any(o.partition("=")[0] == "ckpt_path" for o in overrides):
+        raise ConfigError("ckpt_path plays no part: the test starts from fresh weights. Leave it out.")
+    try:
+        check(overrides, sweep=False)
+    except ConfigError as error:
+        key, _, rest = str(error).partition(" does not exist.")
+        if rest and (near := get_close_matches(key, OWN, n=1, cutoff=0.75)):
+            raise ConfigError(f"{key} does not exist. Did you mean {near[0]}?") from None
+        raise
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", [*overrides, "paths.run_dir=."])
+
+
+def log_to(path: Path, *, quiet: bool) -> None:
+    """Send what is logged to a file, and to the terminal; quiet: only errors, to standard error."""
+    from src.config import console
+
+    console.log_to(path)
+    if quiet:
+        terminal = logging.StreamHandler(sys.stderr)
+        terminal.setLevel(logging.ERROR)
+        logging.getLogger().handlers[0] = terminal
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
