@@ -11,6 +11,21 @@ from torch import Tensor, nn
 from src.models.norms import NormLayer
 
 
+class Pointwise(nn.Conv2d):
+    """1x1 convolution of every `step`-th pixel: what a strided one computes, bit for bit, and faster on CPUs.
+
+    The strided one's backward, in torch 2.14 on CPUs, corrupts memory with 8 to 15 input channels in
+    channels_last where two batches differ in size, as an epoch's last one does.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, step: int) -> None:
+        super().__init__(in_channels, out_channels, 1, bias=False)
+        self.step = step
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[..., :: self.step, :: self.step])
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions and a shortcut: BCHW -> B(out)(H/stride)(W/stride)."""
 
@@ -22,7 +37,7 @@ class BasicBlock(nn.Module):
         self.norm2 = norm_layer(out_channels)
         self.shortcut: nn.Module = nn.Identity()
         if stride != 1 or in_channels != out_channels:
-            conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+            conv = Pointwise(in_channels, out_channels, stride)
             self.shortcut = nn.Sequential(OrderedDict(conv=conv, norm=norm_layer(out_channels)))
         # In place on the norms' and the sum's own outputs only: what a block returns is never changed.
         self.relu: Callable[[Tensor], Tensor] = nn.ReLU(inplace=True)

@@ -188,7 +188,7 @@ def test_callbacks_are_removed_by_name(run_tiny: Callable[..., Path]) -> None:
     names = ["misclassified", "grad_cam", "evidence", "confusion", "calibration", "projector", "predictions"]
     run_dir = run_tiny(
         *("data=digits", "model.width=8", "trainer.max_epochs=1", "trainer.limit_train_batches=1"),
-        *(f"~callbacks.{name}" for name in [*names, "guide"]),
+        *(f"~callbacks.{name}" for name in [*names, "guide", "updates"]),
     )
     tags = events(run_dir).Tags()
     assert tags["images"] == ["train/images"]

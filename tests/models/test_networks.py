@@ -1,10 +1,13 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 from src.config.build import build
 from src.metrics.cost import count_macs, layer_costs, num_params
-from src.models.resnet import BasicBlock, ResNet
+from src.models.resnet import BasicBlock, Pointwise, ResNet
 from src.models.resnet9 import ResNet9
 from src.notebook import compose
 
@@ -79,3 +82,30 @@ def test_sizes_that_cannot_be_are_told() -> None:
         ResNet(10, width=0)
     with pytest.raises(ValueError, match="width must be 1 or more: got 0"):
         ResNet9(10, width=0)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5)])
+def test_a_pointwise_convolution_is_the_strided_one(size: tuple[int, int]) -> None:
+    own, torchs = Pointwise(3, 5, 2), nn.Conv2d(3, 5, 1, 2, bias=False)
+    own.load_state_dict(torchs.state_dict())
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    inputs = [x.clone().requires_grad_(), x.clone().requires_grad_()]
+    outputs = [own(inputs[0]), torchs(inputs[1])]
+    assert torch.equal(*outputs)
+    for output in outputs:
+        output.square().sum().backward()
+    torch.testing.assert_close(inputs[0].grad, inputs[1].grad)
+    torch.testing.assert_close(own.weight.grad, torchs.weight.grad)
+
+
+def test_a_narrow_network_survives_a_smaller_last_batch() -> None:
+    # torch's own strided 1x1 convolution crashes here, from two threads on; so in a process of its own
+    steps = """
+import torch
+from src.models.resnet import ResNet
+torch.set_num_threads(2)
+net = ResNet(10, width=8, strides=[2, 2, 2, 2]).to(memory_format=torch.channels_last)
+for size in [64] * 5 + [41] + [64] * 20:
+    net(torch.randn(size, 3, 32, 32).to(memory_format=torch.channels_last)).square().mean().backward()
+"""
+    assert subprocess.run([sys.executable, "-c", steps], check=False).returncode == 0
