@@ -39,7 +39,7 @@ def lr_curve(run_dir: Path) -> list[tuple[str, str]]:
     """(step, learning rate) as metrics.csv has them."""
     with (run_dir / "metrics.csv").open() as file:
         rows = list(csv.DictReader(file))
-    (column,) = {key for key in rows[0] if key.startswith("lr-")}
+    (column,) = {key for key in rows[0] if key.startswith("lr-") and not key.endswith("-momentum")}
     return [(row["step"], row[column]) for row in rows if row[column]]
 
 
