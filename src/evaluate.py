@@ -3,7 +3,6 @@
 import logging
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from omegaconf import DictConfig
 
 from src.config.check import ConfigError
 from src.config.cli import fail
-from src.config.finished import checkpoint_of, own_arguments, placed, run_config, words
+from src.config.finished import finished_run, own_arguments, placed
 from src.config.resolvers import new_folder, run_name
 from src.reports.table import results_table, shown
 
@@ -52,17 +51,16 @@ def main(args: Sequence[str]) -> int:
         return 0
     try:
         own, overrides = own_arguments(args, OWN)
-        run_dir = Path(own["run"])
-        checkpoint = checkpoint_of(run_dir, own["ckpt"])
-        cfg = run_config(run_dir, overrides, allow=words(own["allow"]))
+        run_dir, checkpoint, cfg = finished_run(own, overrides)
         variant = ",".join(o for o in overrides if not o.startswith(("data.root=", "trainer")))
         name = "_".join([checkpoint.stem, *([run_name(variant)] if variant else [])])
         out = Path(new_folder(*os.path.split(own["out"] or run_dir / "evaluate" / name)))
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.config.console import log_to
+    from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Summary, one_line
+    from src.reports.summary import Summary
 
     log_to(out / "evaluate.log")
     summary = Summary(out, run=str(run_dir), checkpoint=str(checkpoint), **provenance(args, "src.evaluate"))
@@ -70,8 +68,7 @@ def main(args: Sequence[str]) -> int:
         with summary.recording():
             evaluate(placed(cfg, out), checkpoint, summary)
     except Exception as error:
-        (out / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        log.error("error: %s (details: %s)", one_line(error), shown(out / "traceback.txt"))
+        report_failure(error, out)
         return 1
     log.info("\n%s\n\nresults: %s", results_table(summary.facts), shown(out))
     return 0

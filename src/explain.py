@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
@@ -13,7 +12,7 @@ from omegaconf import DictConfig
 
 from src.config.check import ConfigError
 from src.config.cli import fail
-from src.config.finished import checkpoint_of, own_arguments, placed, run_config, words
+from src.config.finished import finished_run, own_arguments, placed, words
 from src.config.resolvers import new_folder
 from src.reports.table import shown
 
@@ -53,9 +52,7 @@ def main(args: Sequence[str]) -> int:
         return 0
     try:
         own, overrides = own_arguments(args, OWN)
-        run_dir = Path(own["run"])
-        checkpoint = checkpoint_of(run_dir, own["ckpt"])
-        cfg = run_config(run_dir, overrides, allow=words(own["allow"]))
+        run_dir, checkpoint, cfg = finished_run(own, overrides)
         files, indices = what_to_explain(own["images"])
         out = Path(
             new_folder(*os.path.split(own["out"] or run_dir / "explain" / time.strftime("%y%m%d-%H%M")))
@@ -63,14 +60,13 @@ def main(args: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.config.console import log_to
-    from src.reports.summary import one_line
+    from src.reports.failure import report_failure
 
     log_to(out / "explain.log")
     try:
         left_out = explain(placed(cfg, out), checkpoint, files=files, indices=indices, own=own)
     except Exception as error:
-        (out / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        log.error("error: %s (details: %s)", one_line(error), shown(out / "traceback.txt"))
+        report_failure(error, out)
         return 1
     log.info("\npictures: %s", shown(out))
     return 1 if left_out else 0

@@ -5,7 +5,6 @@ import os
 import shlex
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -93,14 +92,13 @@ def main(args: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.engine.range_test import find_lr
-    from src.reports.summary import one_line
+    from src.reports.failure import report_failure
 
     log_to(out / "find_lr.log", quiet=quiet)
     try:
         found = find_lr(placed(cfg, out), sweep, show_progress=not quiet)
     except Exception as error:
-        (out / "traceback.txt").write_text(traceback.format_exc(), encoding="utf-8")
-        log.error("error: %s (details: %s)", one_line(error), shown(out / "traceback.txt"))
+        report_failure(error, out)
         return 1
     if found is None:
         log.error(

@@ -6,7 +6,6 @@ Heavy imports stand inside functions: they wait until the configuration is known
 import logging
 import os
 import sys
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +54,9 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+    from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Summary, one_line
+    from src.reports.summary import Summary
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
@@ -69,10 +69,7 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
             if first_process:
                 draw(run_dir)
     except Exception as error:
-        details = run_dir / "traceback.txt"
-        details.write_text(traceback.format_exc(), encoding="utf-8")
-        log.error("error: %s (details: %s)", one_line(error), shown(details))
-        raise RunFailed(one_line(error)) from error
+        raise RunFailed(report_failure(error, run_dir)) from error
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
@@ -95,10 +92,11 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     module = build(cfg.module)
-    module.hparams.update(plain(cfg))  # kept in checkpoints
+    config = plain(cfg)
+    module.hparams.update(config)  # kept in checkpoints
     trainer = build(
         cfg.trainer,
-        callbacks=[Recorder(summary), HparamsTab(summary, plain(cfg)), *build_all(cfg.callbacks)],
+        callbacks=[Recorder(summary), HparamsTab(summary, config), *build_all(cfg.callbacks)],
         logger=build_all(cfg.logger),
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}

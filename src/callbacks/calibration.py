@@ -6,8 +6,9 @@ import lightning as L
 import numpy as np
 import torch
 
-from src.callbacks.evaluation import Evaluation, EvaluationCallback, save
+from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.drawing.charts import as_image, reliability_figure
+from src.drawing.sheet import save
 from src.metrics.errors import reliability
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 
-from src.callbacks.evaluation import Evaluation, EvaluationCallback, save
+from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.drawing.charts import as_image, confusion_figure, per_class_figure
+from src.drawing.sheet import save
 from src.metrics.errors import Pair, PerClass, confused_pairs, confusion_matrix, per_class
 
 

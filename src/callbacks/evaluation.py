@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -116,10 +115,3 @@ def evaluation(
         step=board_step(trainer),
         writers=boards(trainer),
     )
-
-
-def save(picture: Image.Image, folder: Path, name: str) -> None:
-    """Leave a picture as `<name>.png`, never half-written."""
-    temporary = folder / f".{name}.png.tmp"
-    picture.save(temporary, format="PNG", optimize=True)
-    temporary.replace(folder / f"{name}.png")

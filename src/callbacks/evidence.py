@@ -4,7 +4,7 @@ import logging
 
 import numpy as np
 
-from src.attribution.evidence import evidence, pool_and_head
+from src.attribution.evidence import evidence
 from src.callbacks.evaluation import Evaluation
 from src.callbacks.mistakes import MistakesCallback, cases, show_pages
 from src.drawing.mistakes import evidence_block
@@ -28,7 +28,6 @@ class Evidence(MistakesCallback):
     def show_rows(self, seen: Evaluation, rows: np.ndarray) -> None:
         said = seen.predictions
         try:
-            pool_and_head(seen.net)
             maps = evidence(seen.net, seen.inputs_at(said.indices[rows])).maps.float().cpu()
         except ValueError as error:
             if not self.told:

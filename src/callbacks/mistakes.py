@@ -6,9 +6,9 @@ import lightning as L
 import numpy as np
 from PIL import Image
 
-from src.callbacks.evaluation import Evaluation, EvaluationCallback, save
+from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.drawing.mistakes import Answer, Case
-from src.drawing.sheet import FAINT, grid, text
+from src.drawing.sheet import FAINT, grid, save, text
 
 PAGE = 5  # mistakes on a page in TensorBoard
 

@@ -22,17 +22,16 @@ class PredictionsFile(EvaluationCallback):
 
     def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
         said = seen.predictions
-        write_predictions(self.path, said, seen.class_names)
-        if not self.triage.given:
-            return
+        buckets = None
         try:
-            buckets = self.triage(said.indices, said.labels, said.predicted)
+            if self.triage.given:
+                buckets = self.triage(said.indices, said.labels, said.predicted)
         except ValueError as error:  # files of another dataset: only now are the test's labels known
             log.error("error: %s The mistakes stay unsorted.", error)
-            return
         write_predictions(self.path, said, seen.class_names, buckets)
-        log.info("mistakes by cause: %s", ", ".join(f"{n} {b}" for b, n in counts(buckets)))
-        seen.add_text("triage", triage_table(buckets))
+        if buckets is not None:
+            log.info("mistakes by cause: %s", ", ".join(f"{n} {b}" for b, n in counts(buckets)))
+            seen.add_text("triage", triage_table(buckets))
 
 
 def counts(buckets: list[str]) -> list[tuple[str, int]]:

@@ -14,9 +14,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from src.callbacks.board import board_step, boards
-from src.callbacks.evaluation import save
 from src.drawing.charts import as_image
-from src.drawing.sheet import as_chw
+from src.drawing.sheet import as_chw, save
 from src.drawing.updates import ConvUpdate, updates_figure
 from src.metrics.updates import (
     angle,

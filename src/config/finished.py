@@ -60,6 +60,17 @@ def words(value: str) -> list[str]:
     return [word.strip().strip("'\"") for word in value.strip("[]").split(",") if word.strip()]
 
 
+def finished_run(own: Mapping[str, str], overrides: Sequence[str]) -> tuple[Path, Path, DictConfig]:
+    """The run's folder, checkpoint and configuration that a command's `run`, `ckpt` and `allow` name.
+
+    Raises:
+        ConfigError: from `checkpoint_of` or `run_config`.
+    """
+    run_dir = Path(own["run"])
+    checkpoint = checkpoint_of(run_dir, own["ckpt"])
+    return run_dir, checkpoint, run_config(run_dir, overrides, allow=words(own["allow"]))
+
+
 def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] = ()) -> DictConfig:
     """What a run was made of, under this checkout's callbacks, loggers and trainer; `overrides` win.
 

@@ -111,3 +111,10 @@ def grid(parts: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image.Im
 def as_chw(image: Image.Image) -> np.ndarray:
     """A picture as TensorBoard takes it: (3, H, W) uint8."""
     return np.asarray(image).transpose(2, 0, 1)
+
+
+def save(picture: Image.Image, folder: Path, name: str) -> None:
+    """Leave a picture as `<name>.png`, never half-written."""
+    temporary = folder / f".{name}.png.tmp"
+    picture.save(temporary, format="PNG", optimize=True)
+    temporary.replace(folder / f"{name}.png")

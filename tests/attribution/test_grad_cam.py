@@ -106,7 +106,7 @@ def test_works_in_a_test_pass_on_a_frozen_and_on_a_compiled_network() -> None:
     frozen = grad_cam(net, images(), TARGETS, STAGES)
     net.requires_grad_(True)
     net.compile(backend="eager")
-    net(images())  # from now on a call would run the compiled graph, which knows no hooks
+    net(images())  # compiles: from now on a call runs the compiled graph
     compiled = grad_cam(net, images(), TARGETS, STAGES)
     for maps in (in_test, frozen, compiled):
         assert all(torch.equal(maps[stage], want[stage]) for stage in STAGES)
