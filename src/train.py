@@ -13,6 +13,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.cli import RunFailed, run_command
+from src.config.identity import NAME, identity, what_matters
 from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
@@ -56,13 +57,16 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
 
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Summary
+    from src.reports.summary import Summary, finite, write_json
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
-    facts = {"seed": cfg.seed, "options": chosen} | provenance(overrides)
+    matters = what_matters(plain(cfg))
+    facts = {"seed": cfg.seed, "identity": identity(matters), "options": chosen} | provenance(overrides)
     summary = Summary(run_dir, write=first_process, **facts)
+    if first_process:
+        write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
     try:
         with summary.recording():
             fit(cfg, summary)

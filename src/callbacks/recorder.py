@@ -37,12 +37,14 @@ class Recorder(L.Callback):
         self.total.images += self.epoch.images
         self.total.seconds += self.epoch.seconds
         pl_module.log("train/images_per_second", self.epoch.images_per_second, sync_dist=True)
+        pl_module.log("train/seconds", self.total.seconds, rank_zero_only=True)
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         if metrics.get("val/acc", -1.0) > self.best.get("val/acc", -1.0):
             self.best = {key: metrics[key] for key in ("val/acc", "val/loss")}
             self.best["best_epoch"] = trainer.current_epoch + 1
         self.summary.update(
             epochs=trainer.current_epoch + 1,
+            train_images=self.total.images,
             train_seconds=round(self.total.seconds, 3),
             images_per_second=round(self.total.images_per_second, 1),
             **{key: metrics[key] for key in ("train/loss", "train/acc") if key in metrics},

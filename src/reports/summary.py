@@ -22,14 +22,8 @@ class Summary:
     def update(self, **facts: Any) -> None:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
         self.facts |= {key: finite(value) for key, value in facts.items()}
-        if not self.write:
-            return
-        temporary = self.path.with_name(f"{NAME}.{os.getpid()}.tmp")
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(self.facts, file, indent=2, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.path)
+        if self.write:
+            write_json(self.path, self.facts)
 
     @contextmanager
     def recording(self) -> Iterator[None]:
@@ -43,6 +37,16 @@ class Summary:
             self.update(status=f"failed: {reason}")
             raise
         self.update(status="completed")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Replace a file in one move."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        json.dump(content, file, indent=2, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def one_line(error: BaseException) -> str:

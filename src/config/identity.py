@@ -1,0 +1,58 @@
+"""What a run is, apart from where and when it ran: by this, runs are compared and sweeps go on."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+NAME = "config.json"  # in a run's folder
+# The options first: what others repeat of them by interpolation comes behind
+PARTS = (
+    *("seed", "augment", "norm", "model", "optimizer", "scheduler", "loss"),
+    *("data", "module", "trainer", "callbacks"),
+)
+# They change where and how fast a run happens, not what is learned.
+WHERE = (
+    "data.cache_dir",
+    "data.download",
+    "data.source.download",
+    "data.num_workers",
+    "trainer.default_root_dir",
+    "trainer.log_every_n_steps",
+    "trainer.enable_model_summary",
+    "trainer.profiler",
+)
+DOWNLOADED = ("data.root", "data.source.root")  # a dataset that can be fetched is the same wherever it lies
+FOLDERS = ("folder", "path", "dirpath", "peers", "cifar10h", "label_errors")  # of callbacks
+
+
+def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A composed configuration (plain values) as one flat dict without paths: `{"optimizer.lr": 0.1, …}`.
+
+    Pictures of one's own (`data=image_folder`) are known by their folder: it stays.
+    """
+    ignored = WHERE + (DOWNLOADED if "download" in config.get("data", {}) else ())
+    flat = {part: config[part] for part in PARTS if part in config}
+    return {
+        key: value
+        for key, value in flattened(flat)
+        if key not in ignored and not (key.startswith("callbacks.") and key.rpartition(".")[2] in FOLDERS)
+    }
+
+
+def flattened(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """(dotted key, plain value) of nested dicts and lists; empty ones are values."""
+    children = (
+        value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    )
+    if not children or not value:
+        yield key, value
+    else:
+        for name, child in children:
+            yield from flattened(child, f"{key}.{name}" if key else str(name))
+
+
+def identity(matters: Mapping[str, Any]) -> str:
+    """Twelve hexadecimal digits of the SHA-256 of `what_matters`; the order of keys plays no part."""
+    text = json.dumps(matters, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
