@@ -6,16 +6,14 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig
-
-from src.config.check import ConfigError, check
+from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.finished import own_arguments, placed
-from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.config.fresh import fresh_config, variant_name
+from src.config.resolvers import new_folder
 from src.reports.table import shown
 
 log = logging.getLogger(__name__)
@@ -61,7 +59,6 @@ OWN = {
     "out": "",
 }
 MIN_STEPS = 20  # fewer show no curve
-WHERE = ("data.root=", "data.download=", "data.num_workers=", "paths.", "task_name=")  # not what is learned
 
 
 class Sweep(NamedTuple):
@@ -84,9 +81,8 @@ def main(args: Sequence[str]) -> int:
     try:
         own, overrides = own_arguments([arg for arg in args if arg != "--quiet"], OWN)
         sweep = sweep_of(own)
-        cfg = composed(overrides)
-        name = run_name(",".join(o for o in overrides if not o.startswith(WHERE)))
-        stamp = f"{time.strftime('%y%m%d-%H%M')}_{name}"
+        cfg = fresh_config(overrides, OWN, command="the test")
+        stamp = f"{time.strftime('%y%m%d-%H%M')}_{variant_name(overrides)}"
         folder = own["out"] or Path(cfg.paths.output_dir) / "find_lr" / "runs" / stamp
         out = Path(new_folder(*os.path.split(folder)))
     except (ConfigError, OSError) as error:
@@ -149,27 +145,6 @@ def sweep_of(own: dict[str, str]) -> Sweep:
         if not right:
             raise ConfigError(message)
     return Sweep(low, high, int(steps), own["mode"], smoothing, stop)
-
-
-def composed(overrides: list[str]) -> DictConfig:
-    """The configuration that `src.train` would run, checked as it does; results go nowhere yet.
-
-    Raises:
-        ConfigError: something in the overrides cannot work, or asks for a checkpoint.
-    """
-    from hydra import compose, initialize_config_dir
-
-    if any(o.partition("=")[0] == "ckpt_path" for o in overrides):
-        raise ConfigError("ckpt_path plays no part: the test starts from fresh weights. Leave it out.")
-    try:
-        check(overrides, sweep=False)
-    except ConfigError as error:
-        key, _, rest = str(error).partition(" does not exist.")
-        if rest and (near := get_close_matches(key, OWN, n=1, cutoff=0.75)):
-            raise ConfigError(f"{key} does not exist. Did you mean {near[0]}?") from None
-        raise
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", [*overrides, "paths.run_dir=."])
 
 
 def log_to(path: Path, *, quiet: bool) -> None:

@@ -1,0 +1,42 @@
+"""The configuration of a run that has not begun, for commands with arguments of their own."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from src.config.check import ConfigError, check
+from src.config.resolvers import CONF_DIR, run_name
+
+# They change where a run happens, not what is learned
+WHERE = ("data.root=", "data.download=", "data.num_workers=", "paths.", "task_name=")
+
+
+def fresh_config(overrides: list[str], own: Mapping[str, str], *, command: str) -> DictConfig:
+    """The configuration that `src.train` would run, checked as it does; results go nowhere yet.
+
+    Args:
+        overrides: as for `src.train`.
+        own: the command's own arguments, which a mistyped key may have meant.
+        command: what the messages call the command, such as "the test".
+
+    Raises:
+        ConfigError: something in the overrides cannot work, or asks for a checkpoint.
+    """
+    if any(o.partition("=")[0] == "ckpt_path" for o in overrides):
+        raise ConfigError(f"ckpt_path plays no part: {command} starts from fresh weights. Leave it out.")
+    try:
+        check(overrides, sweep=False)
+    except ConfigError as error:
+        key, _, rest = str(error).partition(" does not exist.")
+        if rest and (near := get_close_matches(key, own, n=1, cutoff=0.75)):
+            raise ConfigError(f"{key} does not exist. Did you mean {near[0]}?") from None
+        raise
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        return compose("train", [*overrides, "paths.run_dir=."])
+
+
+def variant_name(overrides: Sequence[str]) -> str:
+    """`run_name` of those overrides that change what is learned."""
+    return run_name(",".join(o for o in overrides if not o.startswith(WHERE)))
