@@ -10,6 +10,7 @@ show(run)
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import hydra
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -55,17 +56,21 @@ def train(experiment: Experiment) -> Path:
     Raises:
         RunFailed: the run stopped; the reason is in its message, the log and summary.json.
     """
-    cfg = experiment.cfg.copy()
+    cfg = experiment.cfg
     runs = f"{cfg.paths.output_dir}/{cfg.task_name}/runs"
-    cfg.paths.run_dir = new_folder(
-        runs, time.strftime("%y%m%d-%H%M"), run_name(",".join(experiment.overrides))
-    )
-    run_dir = Path(cfg.paths.run_dir)
+    name = run_name(",".join(experiment.overrides))
+    return train_in(Path(new_folder(runs, time.strftime("%y%m%d-%H%M"), name)), experiment)
+
+
+def train_in(run_dir: Path, experiment: Experiment, **how: Any) -> Path:
+    """`train` in an empty folder of one's own; `how` goes to `src.train.train`."""
+    cfg = experiment.cfg.copy()
+    cfg.paths.run_dir = str(run_dir)
     (run_dir / ".hydra").mkdir()
     OmegaConf.save(cfg, run_dir / ".hydra" / "config.yaml")
     OmegaConf.save(OmegaConf.create(experiment.overrides), run_dir / ".hydra" / "overrides.yaml")
     log_to(run_dir / "train.log")
-    return command.train(cfg, overrides=experiment.overrides, options=experiment.options)
+    return command.train(cfg, overrides=experiment.overrides, options=experiment.options, **how)
 
 
 def show(run_dir: str | Path) -> None:

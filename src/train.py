@@ -6,6 +6,7 @@ Heavy imports stand inside functions: they wait until the configuration is known
 import logging
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,25 +40,35 @@ def job(cfg: DictConfig) -> None:
         raise
 
 
-def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> Path:
+def train(
+    cfg: DictConfig,
+    *,
+    overrides: list[str],
+    options: dict[str, str],
+    callbacks: Sequence["L.Callback"] = (),
+    test: bool = True,
+) -> Path:
     """Build what `cfg` names, train, test, and leave everything in the run's folder.
 
     Args:
         cfg: the composed configuration.
         overrides: what was typed to make it.
         options: the chosen option of each group, such as `{"norm": "ln"}`.
+        callbacks: more of them, behind those of `cfg`.
+        test: whether the test set is looked at in the end.
 
     Returns:
         The run's folder.
 
     Raises:
+        Stopped: a callback has ended the run on purpose; summary.json says why.
         RunFailed: something went wrong; the reason is logged and in summary.json.
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Summary, finite, write_json
+    from src.reports.summary import Stopped, Summary, finite, write_json
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
@@ -69,9 +80,12 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
         write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
     try:
         with summary.recording():
-            fit(cfg, summary)
+            fit(cfg, summary, callbacks, test=test)
             if first_process:
                 draw(run_dir)
+    except Stopped as stopped:
+        log.info("%s", stopped)
+        raise
     except Exception as error:
         raise RunFailed(report_failure(error, run_dir)) from error
     if first_process:
@@ -79,8 +93,8 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
     return run_dir
 
 
-def fit(cfg: DictConfig, summary: "Summary") -> None:
-    """Build the parts, train and test."""
+def fit(cfg: DictConfig, summary: "Summary", callbacks: Sequence["L.Callback"], *, test: bool) -> None:
+    """Build the parts, train and, if asked to, test."""
     import lightning as L
 
     from src.callbacks.hparams import HparamsTab
@@ -100,7 +114,7 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     module.hparams.update(config)  # kept in checkpoints
     trainer = build(
         cfg.trainer,
-        callbacks=[Recorder(summary), HparamsTab(summary, config), *build_all(cfg.callbacks)],
+        callbacks=[Recorder(summary), HparamsTab(summary, config), *build_all(cfg.callbacks), *callbacks],
         logger=build_all(cfg.logger),
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
@@ -108,7 +122,7 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     if trainer.is_global_zero:
         log.info("run folder: %s", shown(Path(summary.path.parent)))
         log.info("device:     %s", summary.facts["device"])
-    fit_and_test(trainer, module, datamodule, ckpt_path=ckpt_path)
+    fit_and_test(trainer, module, datamodule, ckpt_path=ckpt_path, test=test)
 
 
 def plain(cfg: DictConfig) -> dict[str, object]:

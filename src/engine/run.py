@@ -11,11 +11,16 @@ def fit_and_test(
     datamodule: L.LightningDataModule,
     *,
     ckpt_path: str | None = None,
+    test: bool = True,
 ) -> None:
-    """Train, then test once: the best weights by validation, or the last where none were kept."""
+    """Train, then test once: the best weights by validation, or the last where none were kept.
+
+    Whoever chooses among runs leaves the test set alone: `test=False`.
+    """
     trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
-    best = best_checkpoint(trainer)
-    trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
+    if test:
+        best = best_checkpoint(trainer)
+        trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
 
 
 def best_checkpoint(trainer: L.Trainer) -> str | None:

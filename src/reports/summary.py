@@ -11,6 +11,10 @@ from typing import Any
 NAME = "summary.json"
 
 
+class Stopped(Exception):
+    """Ends a run on purpose; the message is its status, such as `pruned: …`."""
+
+
 class Summary:
     """A run's facts, on disk after every change; of several processes only one should `write`."""
 
@@ -27,9 +31,15 @@ class Summary:
 
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """`completed` if the block ends, `failed: …` with the reason if it raises or is interrupted."""
+        """`completed` if the block ends, `failed: …` with the reason if it raises or is interrupted.
+
+        What a `Stopped` says stands there as it is.
+        """
         try:
             yield
+        except Stopped as end:
+            self.update(status=str(end))
+            raise
         except BaseException as error:
             # Lightning turns Ctrl-C into SystemExit
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
