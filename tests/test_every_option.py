@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.config.resolvers import CONF_DIR
+from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.reports.summary import read_summary
 
-GROUPS = sorted(folder.name for folder in CONF_DIR.iterdir() if folder.is_dir() and folder.name != "hydra")
+GROUPS = sorted({folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra", *NOT_COMPOSED})
 OPTIONS = [(group, path.stem) for group in GROUPS for path in sorted((CONF_DIR / group).glob("[!_]*.yaml"))]
 SHORT = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", "trainer.limit_val_batches=1"]
 SHORT += ["trainer.limit_test_batches=1"]

@@ -17,7 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.resolvers import CONF_DIR
+from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.config.rules import MISTYPED_ON_PURPOSE, problems
 
 MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
@@ -73,6 +73,8 @@ def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
 def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
     """Check that `group=option` names an option that exists."""
     group = override.key_or_group
+    if group in NOT_COMPOSED:
+        raise ConfigError(f"{group} is no group of a run: it is for python -m {NOT_COMPOSED[group]}.")
     options = loader.get_group_options(group)
     if not options or override.is_delete():
         return

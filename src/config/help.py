@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.config.resolvers import CONF_DIR
+from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 
 # In the order in which one reads a run; a group that is not here comes last, without words.
 GROUPS = {
@@ -30,7 +30,8 @@ EXAMPLES = """\
   python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
 
 Finished runs: python -m src.evaluate --help, python -m src.explain --help
-A learning rate: python -m src.find_lr --help; schedules, drawn: python -m src.plot_schedule --help"""
+A learning rate: python -m src.find_lr --help; schedules, drawn: python -m src.plot_schedule --help
+A hyperparameter search: python -m src.tune --help"""
 
 
 def help_text() -> str:
@@ -45,7 +46,7 @@ def help_text() -> str:
         "",
         "Groups and their options (* is the default):",
     ]
-    found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra"}
+    found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra", *NOT_COMPOSED}
     for group in [*(g for g in GROUPS if g in found), *sorted(found - set(GROUPS))]:
         lines += ["", f"{group}=   {GROUPS.get(group, '')}"]
         for path in sorted((CONF_DIR / group).glob("[!_]*.yaml")):

@@ -6,6 +6,7 @@ from pathlib import Path
 from omegaconf import OmegaConf
 
 CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
+NOT_COMPOSED = {"search": "src.tune"}  # folders of conf/ that src.train does not read -> who does
 MAX_NAME_LENGTH = 100  # characters; file systems allow 255 bytes
 
 
