@@ -158,7 +158,9 @@ def base_config(overrides: list[str]) -> DictConfig:
     """
     cfg = fresh_config(overrides, OWN, command="a trial")
     if not (cfg.data.num_val and cfg.trainer.limit_val_batches):
-        raise ConfigError("trials are chosen by val/acc: data.num_val and trainer.limit_val_batches are 0.")
+        raise ConfigError(
+            "trials are chosen by val/acc: data.num_val and trainer.limit_val_batches must be above 0."
+        )
     if cfg.trainer.devices != 1 or cfg.trainer.strategy != "auto":
         raise ConfigError(
             f"a trial trains on one device: got trainer.devices={cfg.trainer.devices} "

@@ -25,7 +25,9 @@ class Pruning(L.Callback):
         epoch, accuracy = trainer.current_epoch + 1, float(trainer.callback_metrics["val/acc"])
         self.trial.report(accuracy, step=epoch)
         if epoch != trainer.max_epochs and self.trial.should_prune():
-            self.reason = f"pruned: behind most trials after epoch {epoch} (val/acc {accuracy:.1%})"
+            self.reason = (
+                f"pruned: below the median of other trials after epoch {epoch} (val/acc {accuracy:.1%})"
+            )
             trainer.should_stop = True
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

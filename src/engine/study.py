@@ -54,7 +54,7 @@ def search(folder: Path, space: Space, objective: Objective, *, total: int, seed
     while (claimed := claim(study, folder, space, total=total, seed=seed)) is not None:
         trial, held = claimed
         with held:
-            run(study, trial, objective, total=total)
+            run(study, trial, objective)
     return study
 
 
@@ -75,6 +75,8 @@ def claim(
                 draw = np.random.SeedSequence([seed, len(counted)]).generate_state(1)
                 study.sampler = TPESampler(seed=int(draw[0]))
                 trial = study.ask(space)
+                values = " ".join(overrides(trial.params))
+                log.info("\ntrial %d (%d of %d): %s", trial.number, len(counted) + 1, total, values)
                 return trial, trial_lock(folder, trial.number).acquire()
         running = [trial.number for trial in counted if trial.state == TrialState.RUNNING]
         if not running:
@@ -109,12 +111,10 @@ def trial_lock(folder: Path, number: int) -> FileLock:
     return FileLock(locks / f"{number}.lock")
 
 
-def run(study: Study, trial: Trial, objective: Objective, *, total: int) -> None:
+def run(study: Study, trial: Trial, objective: Objective) -> None:
     """Run a trial and tell the study what came of it; its failure stops nothing but itself."""
-    typed = overrides(trial.params)
-    log.info("trial %d (of %d): %s", trial.number, total, " ".join(typed))
     try:
-        accuracy = objective(trial.number, typed, Pruning(trial))
+        accuracy = objective(trial.number, overrides(trial.params), Pruning(trial))
     except Stopped:
         study.tell(trial, state=TrialState.PRUNED)
     except (RunFailed, ConfigError) as error:

@@ -62,10 +62,10 @@ def best_table(found: Sequence[Row]) -> str:
 
 
 def counts_line(found: Sequence[Row]) -> str:
-    """`12 trials: 8 completed, 4 pruned`, the states in this order, those that did not happen left out."""
+    """`trials: 8 completed, 4 pruned`, the states in this order, those that did not happen left out."""
     names = ("completed", "pruned", "failed", "lost", "unfinished")
     numbers = {name: sum(row["state"] == name for row in found) for name in names}
-    return f"{len(found)} trials: " + ", ".join(f"{n} {name}" for name, n in numbers.items() if n)
+    return "trials: " + ", ".join(f"{n} {name}" for name, n in numbers.items() if n)
 
 
 def write_trials(path: Path, found: Sequence[Row]) -> None:
