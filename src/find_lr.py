@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 HELP = """\
 Suggest a learning rate for any composition by a range test (Smith 2017, arXiv:1506.01186): train on a
-few hundred batches, raise the learning rate after each, and see where the loss falls fastest.
+few hundred batches, raise the learning rate after each, and see at which rate the loss is lowest.
 
   python -m src.find_lr [group=option …] [key=value …]
 
@@ -36,11 +36,10 @@ few hundred batches, raise the learning rate after each, and see where the loss 
 Everything else is an override as for src.train. Network, loss, optimizer, clipping, accumulation and
 training batches are the composition's; its schedule, the validation and the test play no part.
 
-What the number means: the learning rate at which a step lowers the loss by the largest factor, early
-in training. It is meant for the top of a schedule, the optimizer.lr of onecycle and cosine as well as
-of those that only fall. The lowest loss's learning rate is the edge beyond which the loss rises: too
-high for a run at a constant rate. The test knows only the first steps, and errs on the low side where
-the loss falls over a wide range of rates (norm=ln): try three times the number, too.
+What the number means: the learning rate that led to the lowest loss, the edge beyond which the loss
+rises. It is meant for the top of a schedule, the optimizer.lr of onecycle and cosine; at a constant
+rate try a third of it, too. Where the loss falls fastest is shown beside it: a lower bound, which for
+losses that fall over a wide range of rates (norm=ln) may lie far too low.
 
 Training with the suggestion at once (at the default rate, after a line that says why, if there is none):
   python -m src.train norm=ln $(python -m src.find_lr norm=ln --quiet)
@@ -105,10 +104,10 @@ def main(args: Sequence[str]) -> int:
             shown(out / "find_lr.png"),
         )
         return 1
-    use = f"optimizer.lr={found.steepest:.3g}"
+    use = f"optimizer.lr={found.minimum:.3g}"
     others = [o for o in overrides if o.partition("=")[0].lstrip("+") != "optimizer.lr"]
-    log.info("steepest descent  lr %-8.3g  (default: %g)", found.steepest, cfg.optimizer.lr)
-    log.info("lowest loss       lr %-8.3g  (an upper bound)", found.minimum)
+    log.info("lowest loss       lr %-8.3g  (default: %g)", found.minimum, cfg.optimizer.lr)
+    log.info("steepest descent  lr %-8.3g  (a lower bound)", found.steepest)
     log.info("use: %s", use)
     log.info("     %s", shlex.join(["python", "-m", "src.train", *others, use]))
     log.info("results: %s", shown(out))

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
@@ -9,13 +10,21 @@ import torch
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
-from src.metrics.health import dead_shares, is_chance
+from src.callbacks.update_monitor import ALL, Row, UpdateMonitor
+from src.metrics.health import dead_shares, is_chance, steadily
 
 log = logging.getLogger(__name__)
+
+LARGE, SMALL = 1e-1, 1e-6  # ||dw|| / ||w||: a step that replaces weights, and one that leaves them
+SATURATED = 0.9  # share of a gradient's values that clipping changes
+LONG = 5  # of the update monitor's measurements, one after the other
+NEAR_TOP = 0.1  # of the schedule's highest rate: at its ends, steps are meant to be small
 
 
 class Guards(L.Callback):
     """Hints in the terminal and the log, each once a run; a loss that is not finite stops the run.
+
+    Those about updates and clipping come from the `UpdateMonitor`'s measurements, where the run has one.
 
     Args:
         every_n_steps: how often the loss is looked at; each look waits for the device.
@@ -34,6 +43,38 @@ class Guards(L.Callback):
             self.images = batch[0]
         if batch_idx % self.every_n_steps == 0:
             must_be_finite(float(outputs["loss"]), trainer)
+            for monitor in trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(monitor, UpdateMonitor):
+                    self.look_at_updates(monitor.rows, asked_for(trainer))
+
+    def look_at_updates(self, rows: Mapping[str, list[Row]], top: float) -> None:
+        """Tell of steps that stay too large or too small, and of clipping that takes over.
+
+        Args:
+            rows: measurements by layer, and of `ALL` parameters.
+            top: the schedule's highest learning rate.
+        """
+        for name, found in rows.items():
+            updates = [row.update for row in found[-LONG:] if row.lr >= NEAR_TOP * top]
+            if name != ALL and steadily(updates, LARGE, math.inf, LONG):
+                self.tell(
+                    "large",
+                    f"hint: a step changes {name} by {updates[-1]:.0%} of its length, and has for {LONG} "
+                    f"measurements: it forgets what it learned. optimizer.lr={top / 10:g} usually helps.",
+                )
+            if name != ALL and steadily(updates, -1.0, SMALL, LONG):
+                self.tell(
+                    "small",
+                    f"hint: a step changes {name} by {updates[-1]:.1g} of its length, and has for {LONG} "
+                    f"measurements: it hardly learns. optimizer.lr={top * 10:g} usually helps.",
+                )
+        if steadily([row.clipped for row in rows.get(ALL, [])[-LONG:]], SATURATED, math.inf, LONG):
+            share = rows[ALL][-1].clipped
+            self.tell(
+                "clipped",
+                f"hint: clipping changes {share:.0%} of the gradient's values, and has for {LONG} "
+                f"measurements: their sizes are lost. A larger trainer.gradient_clip_val keeps them.",
+            )
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Before checkpoints are saved: weights of a broken epoch must not replace good ones."""

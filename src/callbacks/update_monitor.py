@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class UpdateMonitor(L.Callback):
             raise ValueError(f"every_n_steps must be 1 or more: got {every_n_steps}.")
         self.folder, self.every_n_steps, self.histograms = Path(folder), every_n_steps, histograms
         self.before: dict[str, Before] = {}
-        self.rows: list[Row] = []
+        self.rows: dict[str, list[Row]] = {}  # by layer
         self.invariant: set[str] | None = None
 
     @rank_zero_only
@@ -117,7 +117,8 @@ class UpdateMonitor(L.Callback):
             self.invariant = scale_invariant(net_of(pl_module), batch[0].shape[1:])
         rows = list(measured(self.before, self.invariant, board_step(trainer)))
         self.before = {}
-        self.rows += rows
+        for row in rows:
+            self.rows.setdefault(row.layer, []).append(row)
         append(self.folder / NAME, rows)
         for writer in boards(trainer):
             for row in rows:
@@ -139,7 +140,7 @@ class UpdateMonitor(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.rows:
             return
-        whole = [row for row in self.rows if row.layer == ALL]
+        whole = self.rows[ALL]
         picture = as_image(
             updates_figure(
                 conv_updates(self.rows, self.invariant or set()),
@@ -216,17 +217,14 @@ def append(path: Path, rows: list[Row]) -> None:
             writer.writerow(f"{v:.9g}" if isinstance(v, float) else v for v in values)
 
 
-def conv_updates(rows: list[Row], invariant: set[str]) -> list[ConvUpdate]:
+def conv_updates(rows: Mapping[str, list[Row]], invariant: set[str]) -> list[ConvUpdate]:
     """Where each scale-invariant convolution's update settled, and its line, in the network's order."""
-    by_layer: dict[str, list[Row]] = {}
-    for one in rows:
-        if one.layer in invariant:
-            by_layer.setdefault(one.layer, []).append(one)
     return [
         ConvUpdate(
             name,
             settled([one.update for one in found]),
             settled([math.nan if one.equilibrium is None else one.equilibrium for one in found]),
         )
-        for name, found in by_layer.items()
+        for name, found in rows.items()
+        if name in invariant
     ]

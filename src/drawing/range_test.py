@@ -19,10 +19,10 @@ def range_test_figure(
     axes.plot(lrs, losses, ".", ms=3, color="#aaaaaa", label="a step's loss")
     axes.plot(lrs, smooth, color=ACTUAL, label="smoothed")
     if found:
-        axes.axvline(found.steepest, color=PREDICTED, label=f"steepest descent: {found.steepest:.3g}")
-        axes.axvline(found.minimum, color=FAINT, ls="--", label=f"lowest loss: {found.minimum:.3g}")
-        axes.plot(found.steepest, smooth[found.steepest_step], "o", color=PREDICTED)
-        axes.plot(found.minimum, smooth[found.minimum_step], "o", color=FAINT)
+        axes.axvline(found.minimum, color=PREDICTED, label=f"lowest loss: {found.minimum:.3g}")
+        axes.axvline(found.steepest, color=FAINT, ls="--", label=f"steepest descent: {found.steepest:.3g}")
+        axes.plot(found.minimum, smooth[found.minimum_step], "o", color=PREDICTED)
+        axes.plot(found.steepest, smooth[found.steepest_step], "o", color=FAINT)
     axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
     axes.set_ylim(smooth.min() / MARGIN, MARGIN * smooth[0])  # a loss that blows up would hide the rest
     axes.grid(alpha=0.3)

@@ -80,7 +80,7 @@ def find_lr(cfg: DictConfig, sweep: "Sweep", *, show_progress: bool) -> Suggesti
         smoothed(losses, decay(sweep.steps, sweep.smoothing)),
         found,
     )
-    if found and found.minimum_step >= (1 - sweep.smoothing) * sweep.steps:
+    if found and found.minimum_step >= (1 - 2 * sweep.smoothing) * sweep.steps:  # in the median's last window
         log.info("the loss still falls at high=%g: raise high.", sweep.high)
     return found
 

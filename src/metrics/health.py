@@ -3,6 +3,8 @@
 Shapes: B batch, C channels, h and w of a layer's maps.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -48,3 +50,9 @@ def fires(output: Tensor) -> Tensor:
 def is_chance(accuracy: float, num_classes: int) -> bool:
     """Whether an accuracy is no better than guessing, with a tenth of tolerance."""
     return accuracy <= 1.1 / num_classes
+
+
+def steadily(values: Sequence[float], low: float, high: float, count: int) -> bool:
+    """Whether the last `count` values all lie above `low` and below `high`; false while there are fewer."""
+    last = values[-count:]
+    return len(last) == count and all(low < value < high for value in last)

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from scipy.ndimage import median_filter
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
@@ -118,22 +119,24 @@ def smoothed(losses: np.ndarray, beta: float) -> np.ndarray:
 
 
 def suggest(lrs: np.ndarray, losses: np.ndarray, *, steps: int, smoothing: float = 0.05) -> Suggestion | None:
-    """Where the smoothed log loss falls fastest from step to step, and where it is lowest.
+    """The rate that led to the lowest loss, and where the loss falls fastest from step to step.
 
-    The log, because learning multiplies: on the quadratic `a w^2 / 2` a step multiplies the loss by
-    `(1 - lr a)^2`, which is smallest at the best rate `1 / a`, for sweeps of any length, and 1 at
-    `2 / a`, where plain descent starts to diverge. The loss itself falls fastest long before, at a
-    rate that depends on the number of steps. Where rates are evenly spaced on a logarithmic axis, the
-    fall a step is the descent against log lr.
+    Lowest: of the running median, which a chance low does not move, and which, unlike an average, keeps
+    nothing of the high losses before a deep fall. On the quadratic `a w^2 / 2` a step multiplies the
+    loss by `(1 - lr a)^2`: least at the best rate `1 / a`, 1 at `2 / a`, where plain descent starts to
+    diverge. The median is lowest between the two, for sweeps of any length.
 
-    Left out: the first `smoothing` of the sweep, which few losses average, and all behind the minimum,
-    where a network that diverges falls back by chance.
+    Fastest: of the smoothed log loss, which at `1 / a` falls most. In networks whose loss falls over a
+    wide range of rates that place moves with the length of the sweep, and may lie far too low.
+
+    Left out: the first `smoothing` of the sweep, which few losses average; for the fastest fall all behind
+    the smoothed minimum, where a network that diverges falls back by chance.
 
     Args:
         lrs: rates of the sweep, at least as many as losses.
         losses: what `range_test` returned.
         steps: planned length of the sweep.
-        smoothing: as for `range_test`.
+        smoothing: as for `range_test`; the median takes twice this share, as wide as the average.
 
     Returns:
         None where the loss never falls by more than its noise.
@@ -143,12 +146,14 @@ def suggest(lrs: np.ndarray, losses: np.ndarray, *, steps: int, smoothing: float
         return None
     logs = np.log(np.maximum(losses, TINY))
     curve = np.log(np.maximum(smoothed(losses, beta), TINY))
-    minimum = int(curve.argmin())
+    end = int(curve.argmin())
     # The median is blind to the few large differences of a fall; an average over n losses divides by sqrt(n)
     noise = float(np.median(np.abs(np.diff(logs)))) / math.sqrt(max(1.0, smoothing * steps))
-    if minimum <= first or curve[0] - curve[minimum] <= max(FALL, CERTAIN * noise):
+    if end <= first or curve[0] - curve[end] <= max(FALL, CERTAIN * noise):
         return None
-    steepest = first + int(np.gradient(curve)[first : minimum + 1].argmin())
+    steepest = first + int(np.gradient(curve)[first : end + 1].argmin())
+    median = median_filter(logs, size=2 * first + 1, mode="nearest")
+    minimum = max(first, int(median.argmin()) - 1)  # a loss is that before its step: the one before led to it
     return Suggestion(float(lrs[steepest]), float(lrs[minimum]), steepest, minimum)
 
 

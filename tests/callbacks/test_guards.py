@@ -9,9 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from src.callbacks.guards import Guards
+from src.callbacks.update_monitor import Row
 from src.config.cli import RunFailed
 from src.engine.weights import load_checkpoint
-from src.metrics.health import dead_shares, is_chance
+from src.metrics.health import dead_shares, is_chance, steadily
 from src.reports.summary import read_summary
 
 DIGITS = [
@@ -99,3 +101,57 @@ def test_hints_are_said_once(run_tiny: Callable[..., Path], caplog: pytest.LogCa
 def test_a_healthy_run_hears_nothing(run_tiny: Callable[..., Path]) -> None:
     run_dir = run_tiny(*DIGITS, "optimizer.lr=0.05", "trainer.max_epochs=2")
     assert "hint:" not in (run_dir / "train.log").read_text()
+
+
+def test_steadily_asks_for_enough_values_strictly_between() -> None:
+    assert steadily([9.0, 0.2, 0.3], 0.1, math.inf, 2)
+    assert not steadily([0.2], 0.1, math.inf, 2)
+    assert not steadily([0.2, 0.1], 0.1, math.inf, 2)
+    assert not steadily([0.2, math.nan], 0.1, math.inf, 2)
+
+
+def measured(update: float, *, lr: float = 0.1, clipped: float = 0.0, times: int = 5) -> list[Row]:
+    row = Row(0, "stem", lr, 1.0, 1.0, update, 1.0, None, clipped)
+    return [row] * times
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({"stem": measured(0.25)}, "changes stem by 25% of its length, and has for 5 measurements"),
+        ({"stem": measured(0.25)}, "optimizer.lr=0.01 usually helps"),
+        ({"stem": measured(2e-7)}, "changes stem by 2e-07 of its length"),
+        ({"stem": measured(2e-7)}, "optimizer.lr=1 usually helps"),
+        ({"all": measured(0.01, clipped=0.95)}, "clipping changes 95% of the gradient's values"),
+        ({"stem": measured(0.25, times=4)}, ""),
+        ({"stem": [*measured(0.25), *measured(0.05, times=1)]}, ""),
+        ({"stem": measured(2e-7, lr=0.001)}, ""),  # the end of a schedule
+        ({"all": measured(0.25)}, ""),  # its layers tell
+        ({"stem": measured(0.01, clipped=0.95), "all": measured(0.01, clipped=0.9)}, ""),
+    ],
+)
+def test_hints_at_updates_and_clipping(
+    rows: dict[str, list[Row]], words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    guards = Guards()
+    for _ in range(2):
+        guards.look_at_updates(rows, top=0.1)
+    assert caplog.text.count("hint:") == bool(words)
+    assert words in caplog.text
+
+
+def test_a_run_hears_of_its_small_updates_and_its_clipping(run_tiny: Callable[..., Path]) -> None:
+    run_dir = run_tiny(
+        *DIGITS,
+        *(
+            "scheduler=constant",
+            "optimizer.lr=1e-7",
+            "trainer.gradient_clip_val=1e-8",
+            "trainer.max_epochs=1",
+        ),
+        "callbacks.updates.every_n_steps=2",
+    )
+    told = (run_dir / "train.log").read_text()
+    assert "of its length, and has for 5 measurements: it hardly learns. optimizer.lr=1e-06 usually" in told
+    assert "hint: clipping changes " in told

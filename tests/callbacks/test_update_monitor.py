@@ -271,7 +271,7 @@ def test_the_file_goes_on_where_there_is_one(tmp_path: Path) -> None:
 def test_only_the_first_process_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     monitor = UpdateMonitor(folder=str(tmp_path), every_n_steps=1, histograms=True)
-    monitor.rows.append(Row(0, "all", 0.1, 1.0, 1.0, 0.1, 5.7, None, 0.0))
+    monitor.rows["all"] = [Row(0, "all", 0.1, 1.0, 1.0, 0.1, 5.7, None, 0.0)]
     for hook in ("on_before_optimizer_step", "on_train_batch_end", "on_train_epoch_end", "on_train_end"):
         getattr(monitor, hook)(None, None)  # returns before it looks at anything
     assert not list(tmp_path.iterdir())
@@ -304,15 +304,15 @@ def test_a_picture_without_lines_or_without_norms(optimizer: str, norm_layer: An
 
 
 def test_the_picture_sets_the_settled_update_against_the_settled_line() -> None:
-    rows = [
-        Row(step, layer, 0.1, 1.0, 1.0, update, 1.0, line, 0.0)
-        for step, updates in enumerate([(9.0, 9.0), (9.0, 9.0), (9.0, 9.0), (0.5, 0.25)])
-        for layer, update, line in (
-            ("b", updates[0], 2.0 - step),
-            ("a", updates[1], None),
-            ("all", 3.0, None),
-        )
-    ]
+    def of(layer: str, updates: list[float], lines: list[float | None]) -> list[Row]:
+        values = enumerate(zip(updates, lines, strict=True))
+        return [Row(step, layer, 0.1, 1.0, 1.0, update, 1.0, line, 0.0) for step, (update, line) in values]
+
+    rows = {
+        "b": of("b", [9.0, 9.0, 9.0, 0.5], [2.0, 1.0, 0.0, -1.0]),
+        "a": of("a", [9.0, 9.0, 9.0, 0.25], [None] * 4),
+        "all": of("all", [3.0] * 4, [None] * 4),
+    }
     assert conv_updates(rows, {"b"}) == [("b", 0.5, -1.0)]
     assert [(c.name, c.measured) for c in conv_updates(rows, {"a", "b"})] == [("b", 0.5), ("a", 0.25)]
     assert math.isnan(conv_updates(rows, {"a"})[0].predicted)

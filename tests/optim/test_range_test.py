@@ -46,8 +46,8 @@ def test_the_suggestion_is_the_best_rate_of_a_quadratic(curvature: float, steps:
     assert len(losses) < steps, "it diverges"
     found = suggest(lrs, losses, steps=steps)
     assert found is not None
+    assert 1 <= found.minimum * curvature < 2  # between the best rate and the one that diverges
     assert 0.5 < found.steepest * curvature < 2
-    assert 2 < found.minimum * curvature < 5  # 2 by hand; the fall before is deep, its average lasts
     assert found.steepest == lrs[found.steepest_step]
     assert found.minimum == lrs[found.minimum_step]
 
@@ -57,6 +57,7 @@ def test_linear_rates_find_it_too(curvature: float) -> None:
     lrs = learning_rates(1e-3, 4 / curvature, 100, "linear")
     found = suggest(lrs, sweep(Bowl(curvature), lrs), steps=100)
     assert found is not None
+    assert 1 <= found.minimum * curvature < 2
     assert 0.5 < found.steepest * curvature < 2
 
 

@@ -94,6 +94,54 @@ def test_resnet18_94_rises_for_a_fifth_and_falls_in_a_line() -> None:
     assert got[-1] < 1e-5
 
 
+# Overrides, and what multiplies optimizer.lr in which interval (epoch, or step: ten an epoch), by hand
+BY_HAND: dict[str, tuple[list[str], dict[int, float]]] = {
+    "constant": ([], {0: 1, 9: 1}),
+    # 10 of 100 steps rise; cos(pi / 3) = 1/2 a third of the way down, at step 40
+    "cosine": (["scheduler.warmup=0.1", "trainer.max_epochs=10"], {0: 0, 5: 0.5, 10: 1, 40: 0.75, 55: 0.5}),
+    "exponential": (["trainer.max_epochs=10"], {0: 1, 5: 0.1, 10: 0.01}),
+    "multistep": (["trainer.max_epochs=8"], {3: 1, 4: 0.1, 5: 0.1, 6: 0.01}),
+    # The peak is at 0.3 * 100 - 1; from there 70 steps down, half of it after 35
+    "onecycle": (["trainer.max_epochs=10"], {0: 1 / 25, 29: 1, 64: 0.5 + 2e-6, 99: 4e-6}),
+    "plateau": ([], {0: 1, 4: 1, 5: 0.2, 8: 0.2, 9: 0.04}),  # the metric never rises: four each
+    "step": (["trainer.max_epochs=9"], {2: 1, 3: 0.1, 5: 0.1, 6: 0.01}),
+}
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+@pytest.mark.parametrize("scheduler_name", SCHEDULERS)
+def test_every_scheduler_moves_every_optimizer_as_worked_out_by_hand(
+    scheduler_name: str, optimizer_name: str
+) -> None:
+    overrides, by_hand = BY_HAND[scheduler_name]
+    optimizer, contract = make(f"scheduler={scheduler_name}", f"optimizer={optimizer_name}", *overrides)
+    top = optimizer.defaults["lr"]
+    for interval in range(max(by_hand) + 1):
+        if interval in by_hand:
+            got = optimizer.param_groups[0]["lr"]
+            assert got == pytest.approx(by_hand[interval] * top, rel=1e-6, abs=1e-12), interval
+        optimizer.step()
+        advance(contract)
+
+
+@pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
+def test_onecycle_moves_momentum_against_the_rate_and_goes_on_exactly(optimizer_name: str) -> None:
+    names = ("scheduler=onecycle", "scheduler.cycle_momentum=true", f"optimizer={optimizer_name}")
+    optimizer, contract = make(*names, "trainer.max_epochs=10")
+    found = []
+    for step in range(100):
+        if step == 50:  # as a resumed run does
+            states = optimizer.state_dict(), contract["scheduler"].state_dict()
+            optimizer, contract = make(*names, "trainer.max_epochs=10")
+            optimizer.load_state_dict(states[0])
+            contract["scheduler"].load_state_dict(states[1])
+        group = optimizer.param_groups[0]
+        found.append(group["betas"][0] if "betas" in group else group["momentum"])
+        optimizer.step()
+        advance(contract)
+    assert [found[step] for step in (0, 29, 64, 99)] == pytest.approx([0.95, 0.85, 0.9, 0.95])
+
+
 @pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
 @pytest.mark.parametrize("scheduler_name", SCHEDULERS)
 def test_every_scheduler_goes_on_exactly_with_every_optimizer(
