@@ -20,7 +20,7 @@ from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 from src.callbacks.pruning import Pruning
 from src.config.check import ConfigError
@@ -31,7 +31,7 @@ from src.reports.summary import Stopped
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-FAILURE = "failure"  # attribute of a trial that failed by itself: its reason
+COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial is a failed one
 # (trial's number, its overrides, what prunes it) -> best val/acc; may raise Stopped, RunFailed, ConfigError
 Objective = Callable[[int, list[str], Pruning], float]
 
@@ -70,7 +70,7 @@ def claim(
     while True:
         with FileLock(folder / "study.lock"):
             give_up_lost(study, folder)
-            counted = [trial for trial in study.get_trials(deepcopy=False) if counts(trial)]
+            counted = study.get_trials(deepcopy=False, states=COUNTED)
             if len(counted) < total:
                 draw = np.random.SeedSequence([seed, len(counted)]).generate_state(1)
                 study.sampler = TPESampler(seed=int(draw[0]))
@@ -85,12 +85,6 @@ def claim(
             log.info("waiting for trials that other processes run: %s", ", ".join(map(str, running)))
         told = True
         time.sleep(POLL_SECONDS)
-
-
-def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is one of the total: not if it was lost, for then it is repeated."""
-    states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
-    return trial.state in states or FAILURE in trial.user_attrs
 
 
 def give_up_lost(study: Study, folder: Path) -> None:
@@ -118,7 +112,7 @@ def run(study: Study, trial: Trial, objective: Objective) -> None:
     except Stopped:
         study.tell(trial, state=TrialState.PRUNED)
     except (RunFailed, ConfigError) as error:
-        trial.set_user_attr(FAILURE, str(error))
-        study.tell(trial, state=TrialState.FAIL)
+        trial.set_user_attr("failure", str(error))
+        study.tell(trial, state=TrialState.PRUNED)  # TPE forgets failed trials and would try the like again
     else:
         study.tell(trial, accuracy)

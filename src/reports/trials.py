@@ -32,11 +32,12 @@ def rows(trials: Sequence[FrozenTrial]) -> list[Row]:
 
 def state(trial: FrozenTrial) -> str:
     """A word for how a trial ended; `lost`: its process did not finish it, and it was repeated."""
-    if trial.state == TrialState.FAIL:
-        return "failed" if "failure" in trial.user_attrs else "lost"
+    if "failure" in trial.user_attrs:
+        return "failed"
     return {
         TrialState.COMPLETE: "completed",
         TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "lost",
         TrialState.RUNNING: "unfinished",
     }[trial.state]
 
