@@ -56,7 +56,9 @@ def test_two_processes_one_killed_and_the_best_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     study = tmp_path / "outputs" / "train" / "tune" / "shared"
-    args = [*TINY, "study=shared", "trials=4"]
+    space = tmp_path / "mine.yaml"
+    space.write_text("optimizer: {choices: [sgd, adam]}\noptimizer.lr: {low: 0.003, high: 0.1, log: true}\n")
+    args = [*TINY, f"search={space}", "study=shared", "trials=4"]
     other = start(HANGS, args)
     # This process comes to wait for the other's trial
     monkeypatch.setattr("src.engine.study.time", SimpleNamespace(sleep=lambda _: other.kill()))
@@ -121,7 +123,10 @@ def test_ctrl_c_leaves_everything_and_the_same_command_goes_on(
 
 def test_trials_that_all_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Only a run can know that the digits have ten classes
-    assert tune.main([*TINY, "data.num_classes=7", "trials=2", f"study={tmp_path / 'mine'}"]) == 1
+    assert (
+        tune.main([*TINY, "data.num_classes=7", "search=schedule", "trials=2", f"study={tmp_path / 'mine'}"])
+        == 1
+    )
     said = capsys.readouterr().out
     assert "trials: 2 failed\n" in said
     assert said.endswith(f"error: no trial was completed: see {tmp_path / 'mine' / 'trials.csv'}.\n")
