@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from src.metrics.comparison import Estimate
 from src.reports.leaderboard import ALPHA, Leaderboard, Row
+from src.reports.runs import Run
 from src.reports.variants import brief
 
 WIDTH = 120  # characters of the terminal's table, where its first columns leave room for others
 LINES = 40  # of the terminal's table, and of the notes: results.md has them all
 
 CANNOT_TELL = "cannot tell"
+VALIDATED_ON = ("data.source._target_", "data.source.name", "data.root", "data.num_val")
 STAYS = 10  # columns that matter as much are never left out
 
 
@@ -122,6 +124,8 @@ def notes(board: Leaderboard) -> list[str]:
         "Other numbers are means over the seeds; update is the median of ||dw|| / ||w|| in the last quarter "
         "of the training.",
     ]
+    if len({validated_on(run) for row in board.rows for run in row.variant.runs}) > 1:
+        found.append("These variants were not validated on the same images: mind what the ranks compare.")
     if board.comparisons:
         found.append(
             f"vs #1: paired t-test on validation accuracy over the seeds shared with the leader, corrected "
@@ -132,6 +136,11 @@ def notes(board: Leaderboard) -> list[str]:
             f"{CANNOT_TELL}: one seed, or fewer than two in common with the leader; seed=0,1,2 gives three."
         )
     return found + [f"{row.variant.name}: {note}" for row in board.rows for note in exceptions(row)]
+
+
+def validated_on(run: Run) -> tuple[str, ...]:
+    """What says which images validate, apart from the seed."""
+    return tuple(str(run.config.get(key)) for key in VALIDATED_ON)
 
 
 def exceptions(row: Row) -> list[str]:

@@ -187,3 +187,10 @@ def test_a_repeated_seed_is_told(tmp_path: Path) -> None:
     board = board_of(tmp_path)
     assert board.rows[0].n == 1
     assert "all: 1 repeated; of each seed, the newest completed run is counted." in notes(board)
+
+
+def test_unlike_validation_images_are_told(tmp_path: Path) -> None:
+    made_run(tmp_path / "0", config={"data.num_val": 100})
+    assert not any("same images" in note for note in notes(board_of(tmp_path)))
+    made_run(tmp_path / "1", config={"data.num_val": 200})
+    assert any("not validated on the same images" in note for note in notes(board_of(tmp_path)))
