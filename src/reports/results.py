@@ -1,5 +1,6 @@
 """A leaderboard as a table of texts, with the notes that say how to read it."""
 
+import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,7 +16,8 @@ LINES = 40  # of the terminal's table, and of the notes: results.md has them all
 
 CANNOT_TELL = "cannot tell"
 VALIDATED_ON = ("data.source._target_", "data.source.name", "data.root", "data.num_val")
-STAYS = 10  # columns that matter as much are never left out
+STAYS = math.inf  # a column that matters as much is never left out
+VARIES = 1000  # how much the first column that varies matters: more than any number but the accuracy
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Column:
 
     title: str
     cell: Callable[[Row], str]
-    matters: int
+    matters: float
     right: bool = True
 
 
@@ -65,7 +67,7 @@ def number(key: str, form: str) -> Callable[[Row], str]:
 
 COLUMNS = (
     Column("n", lambda row: str(row.n), 9),
-    Column("val acc %", lambda row: percent(row.val_acc), 10, right=False),
+    Column("val acc %", lambda row: percent(row.val_acc), STAYS, right=False),
     Column("vs #1", verdict, 7, right=False),
     Column("test acc %", lambda row: percent(row.test_acc), 8, right=False),
     Column("best seed", best, 3),
@@ -81,29 +83,33 @@ COLUMNS = (
 def columns(board: Leaderboard) -> list[Column]:
     """The columns that have something to say here: rank, what varies, numbers."""
     varying = [
-        Column(name, lambda row, name=name: brief(row.variant.values[name]), 11, right=False)  # type: ignore[misc]
-        for name in board.columns
+        Column(name, lambda row, name=name: brief(row.variant.values[name]), VARIES - k, right=False)  # type: ignore[misc]
+        for k, name in enumerate(board.columns)
     ]
-    rank = Column("#", lambda row: "-" if row.rank is None else str(row.rank), 12)
+    rank = Column("#", lambda row: "-" if row.rank is None else str(row.rank), STAYS)
     return [c for c in (rank, *varying, *COLUMNS) if any(c.cell(row) for row in board.rows)]
 
 
 def terminal_table(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -> str:
-    """The leaderboard in lines of at most `width` characters, or of the first columns if these need more."""
+    """The leaderboard in lines of at most `width` characters; rank and validation accuracy always stay."""
     rows = board.rows[:lines]
     kept = {
         column: max(len(text) for text in (column.title, *map(column.cell, rows)))
         for column in columns(board)
     }
+    hidden: list[str] = []
     while sum(kept.values()) + 2 * (len(kept) - 1) > width:
         least = min(kept, key=lambda column: column.matters)
-        if least.matters >= STAYS:
+        if least.matters == STAYS:
             break
         del kept[least]
+        hidden.append(least.title)
     text = [aligned([column.title for column in kept], kept)]
     text += [aligned([column.cell(row) for column in kept], kept) for row in rows]
     if len(board.rows) > lines:
         text.append(f"… and {len(board.rows) - lines} more: see results.md")
+    if hidden:
+        text.append(textwrap.fill(f"too wide for here: {', '.join(hidden)}; see results.md", max(width, 40)))
     return "\n".join(text)
 
 
