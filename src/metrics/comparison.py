@@ -28,7 +28,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
 
     s is the sample's standard deviation. None without values.
     """
-    from scipy.special import stdtrit  # type: ignore[import-untyped]
+    from scipy.special import stdtrit
 
     n = len(values)
     if n == 0:
@@ -50,7 +50,7 @@ def paired_p(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:
         a: seed -> accuracy.
         b: seed -> accuracy.
     """
-    from scipy.stats import ttest_rel  # type: ignore[import-untyped]
+    from scipy.stats import ttest_rel
 
     seeds = sorted(a.keys() & b.keys())
     if len(seeds) < 2:
