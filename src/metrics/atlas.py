@@ -50,14 +50,14 @@ def choose(variants: Sequence[Sequence[Answers]], *, common: int = 6, others: in
                 kinds.append((int(k), True, right[k] & wrong[rest].all(axis=0), rest))
     kinds = [kind for kind in kinds if kind[2].any()]
     each = min(6, max(1, others // max(1, len(kinds))))
-    found = [ranked(None, False, wrong.all(axis=0), confidence, common)]
+    found = [ranked(None, False, np.asarray(wrong.all(axis=0)), confidence, common)]
     return found + [
         ranked(alone, is_right, mask, confidence[who], each) for alone, is_right, mask, who in kinds
     ]
 
 
 def ranked(alone: int | None, right: bool, mask: np.ndarray, confidence: np.ndarray, count: int) -> Choice:
-    """The `count` masked images (N,) with the highest mean confidence (V, N); of equals, the earlier first."""
+    """The `count` masked images (N,) of the highest mean confidence (V, N); of equals, the earlier one."""
     rows = np.flatnonzero(mask)
     order = np.argsort(-confidence.mean(axis=0)[rows], kind="stable")
     return Choice(alone, right, rows[order][:count], len(rows))
