@@ -16,11 +16,11 @@ from src.metrics.bands import Band
 # light page, and with grey. Further variants take the colours again, with another dash.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 DASHES = ("solid", "dash", "dot")
-BAND = 0.16  # opacity
+BAND = 0.2  # opacity
 
 
 class Line(NamedTuple):
-    """A variant's name, its rank (the leader's is 0), and what it did."""
+    """A variant's name, its rank (the leader's is 0, and it is drawn on top), and what it did."""
 
     name: str
     rank: int
@@ -38,7 +38,14 @@ def dash(rank: int) -> str:
 
 
 def comparison_figure(
-    lines: Sequence[Line], *, x: str, y: str, scale: float = 1.0, form: str = ".4g", log: bool = False
+    lines: Sequence[Line],
+    *,
+    x: str,
+    y: str,
+    scale: float = 1.0,
+    form: str = ".4g",
+    log: bool = False,
+    whole: bool = False,
 ) -> go.Figure:
     """A mean line and the band from the lowest to the highest run for each variant.
 
@@ -49,12 +56,15 @@ def comparison_figure(
         scale: values are multiplied by it: 100 for percent.
         form: d3's format of a value (https://d3js.org/d3-format).
         log: a logarithmic vertical axis.
+        whole: the horizontal axis counts something, and has no ticks between whole numbers.
     """
     figure = go.Figure()
-    for line in lines:
+    from_last = sorted(lines, key=lambda line: -line.rank)
+    furthest = max((value for line in lines for value in line.band.x), default=0.0)
+    for line in from_last:
         if line.band.low != line.band.high:
             figure.add_trace(band_area(line, scale))
-    for line in lines:
+    for line in from_last:
         band, name = line.band, escape(line.name)
         values, low, high = ([v * scale for v in column] for column in (band.mean, band.low, band.high))
         figure.add_trace(
@@ -82,7 +92,12 @@ def comparison_figure(
         hovermode="closest",
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
-        xaxis={"title": {"text": escape(x), "standoff": 8}, "zeroline": False, "rangemode": "tozero"},
+        xaxis={
+            "title": {"text": escape(x), "standoff": 8},
+            "zeroline": False,
+            "rangemode": "tozero",
+            "nticks": min(9, int(furthest) + 2) if whole else 7,
+        },
         yaxis={
             "title": {"text": escape(y), "standoff": 8},
             "zeroline": False,
