@@ -11,7 +11,7 @@ import numpy as np
 
 from src.config.resolvers import run_name
 from src.reports.table import shown
-from src.reports.variants import Variant, written
+from src.reports.variants import Variant, brief
 
 log = logging.getLogger(__name__)
 
@@ -24,9 +24,10 @@ CHARTS = {  # whose spread is drawn
     "train/acc": "training accuracy",
     "train/loss": "training loss",
 }
-LAYOUT = {
+LAYOUT = {  # TensorBoard shows a category's last margin chart first
     "mean and standard deviation over seeds": {
-        title: ["Margin", [tag, f"band/{tag}/low", f"band/{tag}/high"]] for tag, title in CHARTS.items()
+        title: ["Margin", [tag, f"within_sd/{tag}/low", f"within_sd/{tag}/high"]]
+        for tag, title in reversed(CHARTS.items())
     },
     "optimizer": {"learning rate": ["Multiline", ["lr-[^-]*$"]]},
 }
@@ -59,7 +60,7 @@ def named(variants: Sequence[Variant]) -> Iterator[tuple[str, Variant]]:
     taken: dict[str, int] = defaultdict(int)
     for variant in variants:
         values = variant.values.items()
-        name = run_name(",".join(f"{key}={written(value)}" for key, value in values)) if values else "all"
+        name = run_name(",".join(f"{key}={brief(value)}" for key, value in values)) if values else "all"
         taken[name] += 1
         yield name if taken[name] == 1 else f"{name}-{taken[name]}", variant
 
@@ -90,14 +91,14 @@ def with_bands(histories: Sequence[Curves]) -> Curves:
     curves: Curves = {}
     for tag in set.intersection(*(set(history) for history in histories)):
         common = set.intersection(*(set(history[tag]) for history in histories))
-        steps = sorted(common)[:: math.ceil(len(common) / MAX_POINTS) or 1]
+        steps = sorted(common, reverse=True)[:: math.ceil(len(common) / MAX_POINTS) or 1]  # the last stays
         values = np.array([[history[tag][step] for step in steps] for history in histories])
         mean = values.mean(axis=0)
         curves[tag] = dict(zip(steps, mean.tolist(), strict=True))
         if tag in CHARTS:
             spread = values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
-            curves[f"band/{tag}/low"] = dict(zip(steps, (mean - spread).tolist(), strict=True))
-            curves[f"band/{tag}/high"] = dict(zip(steps, (mean + spread).tolist(), strict=True))
+            curves[f"within_sd/{tag}/low"] = dict(zip(steps, (mean - spread).tolist(), strict=True))
+            curves[f"within_sd/{tag}/high"] = dict(zip(steps, (mean + spread).tolist(), strict=True))
     return curves
 
 

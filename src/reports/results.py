@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from src.metrics.comparison import Estimate
 from src.reports.leaderboard import ALPHA, Leaderboard, Row
-from src.reports.variants import written
+from src.reports.variants import brief
 
 WIDTH = 120  # characters of the terminal's table, where its first columns leave room for others
 LINES = 40  # of the terminal's table, and of the notes: results.md has them all
 
 CANNOT_TELL = "cannot tell"
+STAYS = 10  # columns that matter as much are never left out
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ COLUMNS = (
 def columns(board: Leaderboard) -> list[Column]:
     """The columns that have something to say here: rank, what varies, numbers."""
     varying = [
-        Column(name, lambda row, name=name: written(row.variant.values[name]), 11, right=False)  # type: ignore[misc]
+        Column(name, lambda row, name=name: brief(row.variant.values[name]), 11, right=False)  # type: ignore[misc]
         for name in board.columns
     ]
     rank = Column("#", lambda row: "-" if row.rank is None else str(row.rank), 12)
@@ -94,7 +95,7 @@ def terminal_table(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -
     }
     while sum(kept.values()) + 2 * (len(kept) - 1) > width:
         least = min(kept, key=lambda column: column.matters)
-        if least.matters > COLUMNS[0].matters:
+        if least.matters >= STAYS:
             break
         del kept[least]
     text = [aligned([column.title for column in kept], kept)]
@@ -124,7 +125,7 @@ def notes(board: Leaderboard) -> list[str]:
     if board.comparisons:
         found.append(
             f"vs #1: paired t-test on validation accuracy over the seeds shared with the leader, corrected "
-            f"for {board.comparisons} comparisons (Holm). ≈ is within noise: p is at least {ALPHA}."
+            f"for {board.comparisons} such tests (Holm). ≈ is within noise: p is at least {ALPHA}."
         )
     if any(verdict(row) == CANNOT_TELL for row in board.rows):
         found.append(

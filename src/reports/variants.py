@@ -34,7 +34,7 @@ class Variant:
     @property
     def name(self) -> str:
         """`norm=ln lr=0.1`; `all` where nothing varies."""
-        return " ".join(f"{column}={written(value)}" for column, value in self.values.items()) or "all"
+        return " ".join(f"{column}={brief(value)}" for column, value in self.values.items()) or "all"
 
     @property
     def counted(self) -> list[Run]:
@@ -50,6 +50,11 @@ class Variant:
 def written(value: Any) -> str:
     """A value as it is typed on the command line."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+
+
+def brief(value: Any) -> str:
+    """The same, fractions with six digits."""
+    return f"{value:.6g}" if isinstance(value, float) else written(value)
 
 
 def group(runs: Sequence[Run]) -> tuple[list[str], list[Variant]]:
