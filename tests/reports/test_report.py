@@ -1,7 +1,6 @@
 """report.html: its numbers from hand-made runs, and the page in a browser without a network."""
 
 import csv
-import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +14,7 @@ from src.reports.histories import read_history
 from src.reports.leaderboard import leaderboard
 from src.reports.report import write_report
 from src.reports.runs import find_runs
+from tests.made_runs import made_run
 from tests.reports.browser import needs_browser, opened
 
 HOSTILE = "<script>document.title='hacked'</script>"
@@ -31,12 +31,9 @@ def hand_made(
     wrong ones; the image's number counts up its confidence by 1 %.
     """
     folder = sweep / f"{norm.strip('<>/').replace('/', '')}, 100%#{seed}=x"
-    folder.mkdir(parents=True)
-    facts: dict[str, Any] = {"status": status, "seed": seed, "options": {"norm": norm}, "epochs": len(acc)}
-    facts |= {"macs": MACS, "train_images": IMAGES_AN_EPOCH * len(acc), "num_params": 5, "overrides": []}
-    facts |= {"val/acc": max(acc), "test/acc": 1 - max(acc)} if acc else {}
-    (folder / "summary.json").write_text(json.dumps(facts | {"command": f"python -m src.train norm={norm}"}))
-    (folder / "config.json").write_text(json.dumps({"seed": seed, "norm._target_": norm}))
+    best = {"val": max(acc), "test": 1 - max(acc)} if acc else {"val": None, "test": None}
+    cost = {"epochs": len(acc), "macs": MACS, "train_images": IMAGES_AN_EPOCH * len(acc), "num_params": 5}
+    made_run(folder, seed=seed, norm=norm, status=status, **best, **cost)
     length = 5 + seed
     with (folder / "metrics.csv").open("w", newline="") as file:
         writer = csv.DictWriter(
