@@ -94,7 +94,7 @@ def default_out(places: Sequence[str]) -> Path:
 
 
 def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
-    """Rank what lies in `places`; leave report.html, results.csv, results.md and mean/ in `out`, log the table.
+    """Rank what lies in `places`; leave a report, tables and mean/ in `out`, and log the table.
 
     Returns:
         None where there is no run; a run that cannot be read is named and left out.

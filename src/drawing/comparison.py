@@ -66,7 +66,7 @@ def comparison_figure(
             figure.add_trace(band_area(line, scale))
     for line in from_last:
         band, name = line.band, escape(line.name)
-        values, low, high = ([v * scale for v in column] for column in (band.mean, band.low, band.high))
+        values, low, high = (short(column, scale) for column in (band.mean, band.low, band.high))
         figure.add_trace(
             go.Scatter(
                 x=band.x,
@@ -109,12 +109,17 @@ def comparison_figure(
     return figure
 
 
+def short(values: Sequence[float], scale: float) -> list[float]:
+    """Values times `scale` in five digits, more than can be seen: a page holds tens of thousands."""
+    return [float(f"{value * scale:.5g}") for value in values]
+
+
 def band_area(line: Line, scale: float) -> go.Scatter:
     """The area between lowest and highest: once forth, once back."""
     band, (red, green, blue) = line.band, bytes.fromhex(colour(line.rank)[1:])
     return go.Scatter(
         x=band.x + band.x[::-1],
-        y=[v * scale for v in band.high + band.low[::-1]],
+        y=short(band.high + band.low[::-1], scale),
         fill="toself",
         fillcolor=f"rgba({red},{green},{blue},{BAND})",
         line={"width": 0},

@@ -37,9 +37,10 @@ def caveats(board: Leaderboard) -> list[str]:
     found = []
     rows = [row for row in board.rows if row.n]
     runs = [run for row in rows for run in row.variant.counted]
-    if len(rows) > 1:
+    ranked = sum(row.rank is not None for row in rows)
+    if ranked > 1:
         found.append(
-            f"The leader is the best of {len(rows)} by validation accuracy, which flatters its validation "
+            f"The leader is the best of {ranked} by validation accuracy, which flatters its validation "
             f"accuracy; the test accuracy had no part in the choice."
         )
     if any(row.n == 1 for row in rows):

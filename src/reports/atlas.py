@@ -71,9 +71,11 @@ def plan_atlas(ranked: Sequence[Variant]) -> Atlas:
     """
     notes: list[str] = []
     found: list[tuple[Variant, list[Answers]]] = []
-    for variant in ranked:
-        if not variant.counted:
-            continue  # no run was completed, as the table says
+    usable = [variant for variant in ranked if variant.counted]
+    for variant in usable:
+        if len(found) == SHOWN:
+            notes.append(f"Of {len(usable)} variants, the best {SHOWN} are compared.")
+            break
         try:
             answers = [read_answers(run.folder / NAME) for run in variant.counted]
         except FileNotFoundError:
@@ -82,9 +84,6 @@ def plan_atlas(ranked: Sequence[Variant]) -> Atlas:
             notes.append(f"{variant.name} is left out: {one_line(error)}")
         else:
             found.append((variant, answers))
-    if len(found) > SHOWN:
-        notes.append(f"Of {len(found)} variants, the best {SHOWN} are compared.")
-    found = found[:SHOWN]
     if not found:
         return Atlas(notes=[*notes, "No variant has predictions."])
     if not same_test_set(found):

@@ -91,7 +91,7 @@ def write_report(board: Leaderboard, out: Path, atlas: Atlas | None = None) -> P
             ("cost", "Accuracy against cost", cost_charts(told)),
             ("steps", "Learning rate and weight updates", step_charts(told)),
         ],
-        problems=problems + unread,
+        problems=by_variant(problems + unread),
         classes=class_table([found for _, found in said]) if alike else None,
         class_entries=[entry for entry, _ in said],
         confusions=confusions(said) if alike else [],
@@ -166,6 +166,14 @@ def answers(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, list[Answers]]]
         if found:
             said.append((entry, found))
     return said, problems
+
+
+def by_variant(problems: Sequence[Problem]) -> dict[tuple[str, str], list[Run]]:
+    """(variant, what is missing) -> the runs that miss it."""
+    found: dict[tuple[str, str], list[Run]] = {}
+    for name, run, problem in problems:
+        found.setdefault((name, problem), []).append(run)
+    return found
 
 
 def confusions(said: Sequence[tuple[Entry, list[Answers]]]) -> list[tuple[Entry, Any]]:
