@@ -7,6 +7,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from src.drawing.comparison import colour, dash
 from src.reports.atlas import plan_atlas
 from src.reports.charts import Told, cost_charts, learning_curves, step_charts
 from src.reports.classes import class_table
@@ -59,7 +60,7 @@ def hand_made(
 
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
-    """`ln` is best, then `bn`; the third variant lacks predictions, and one of its runs failed."""
+    """`ln` is best, then `bn`; the third lacks predictions and has a failed run; `gn` has no other."""
     folder = tmp_path / "my sweep"
     hand_made(folder, "bn", 0, [0.2, 0.4, 0.5], said="aabbAB")
     hand_made(folder, "bn", 1, [0.4, 0.6, 0.7], said="aaBbAB")
@@ -67,6 +68,7 @@ def sweep(tmp_path: Path) -> Path:
     hand_made(folder, "ln", 1, [0.5, 0.7, 0.9], said="aAbbAB")
     hand_made(folder, HOSTILE, 0, [0.1])
     hand_made(folder, HOSTILE, 1, [], status="failed: no <b>memory</b>")
+    hand_made(folder, "gn", 0, [], status="failed: out of patience")
     return folder
 
 
@@ -93,6 +95,10 @@ def test_curves_have_the_means_and_ranges_of_the_csv_files(sweep: Path) -> None:
     ]
     assert charts["Training loss"]["norm=ln"].y == pytest.approx([2.6, 2.4, 2.15])
     assert "Training accuracy" not in charts  # the files have none
+
+
+def test_no_two_of_twelve_variants_look_alike() -> None:
+    assert len({(colour(rank), dash(rank)) for rank in range(12)}) == 12
 
 
 def test_cost_is_mean_time_and_six_operations_a_mac(sweep: Path) -> None:
@@ -142,7 +148,7 @@ def test_the_atlas_is_made_of_the_runs_predictions(sweep: Path) -> None:
 
 
 def test_other_test_images_make_no_atlas_and_no_table_of_classes(sweep: Path) -> None:
-    hand_made(sweep, "gn", 0, [0.6], said="bbaabb")
+    hand_made(sweep, "in", 0, [0.6], said="bbaabb")
     board = leaderboard(find_runs([sweep]))
     atlas = plan_atlas([row.variant for row in board.rows])
     assert (atlas.shelves, atlas.notes[-1]) == ((), "The variants were tested on different images.")
@@ -197,22 +203,23 @@ def test_the_page_in_a_browser_without_a_network(sweep: Path) -> None:
             for title in ("Validation accuracy", "Accuracy against training time", "Learning rate")
         ]
         assert colours[0] == colours[1] == colours[2]
+        assert len(set(colours[0].values())) == 3
 
         variants = "[...document.querySelectorAll('.sortable tbody .variant')].map(c => c.innerText.trim())"
         by_rank = ["norm=ln", "norm=bn", f"norm={HOSTILE}"]
-        assert page.evaluate(variants) == by_rank
+        assert page.evaluate(variants) == [*by_rank, "norm=gn"]
         assert HOSTILE in page.inner_text("body")
         assert "no <b>memory</b>" in page.inner_text("#leaderboard")
         page.get_by_role("button", name="test accuracy").click()  # the highest first: 1 - val/acc
-        assert page.evaluate(variants) == by_rank[::-1]
+        assert page.evaluate(variants) == [*by_rank[::-1], "norm=gn"]  # what has no value stays last
         page.get_by_role("button", name="test accuracy").click()
-        assert page.evaluate(variants) == by_rank
+        assert page.evaluate(variants) == [*by_rank, "norm=gn"]
         page.get_by_role("button", name="variant", exact=True).click()
-        assert page.evaluate(variants) == sorted(by_rank)
+        assert page.evaluate(variants) == sorted([*by_rank, "norm=gn"])
 
         links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
         folders = [moved / unquote(link) for link in links if not link.startswith("#")]
-        assert len(set(folders)) == 6
+        assert len(set(folders)) == 7
         assert all((folder / "summary.json").is_file() for folder in folders)
         anchors = [link for link in links if link.startswith("#")]
         assert anchors
