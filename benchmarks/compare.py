@@ -97,8 +97,9 @@ def main() -> None:
             [sys.executable, "-m", "src.compare", str(sweep)], check=True, cwd=ROOT, capture_output=True
         )
         seconds = time.perf_counter() - start
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # KiB on Linux
-        print(f"{seconds:.1f} s, {peak:.2f} GiB at most")
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        processor, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20  # KiB on Linux
+        print(f"{seconds:.1f} s, {processor:.1f} s of them on the processor, {peak:.2f} GiB at most")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A leaderboard as a table of texts, with the notes that say how to read it."""
 
+import math
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable
@@ -7,13 +8,16 @@ from dataclasses import dataclass
 
 from src.metrics.comparison import Estimate
 from src.reports.leaderboard import ALPHA, Leaderboard, Row
+from src.reports.runs import Run
 from src.reports.variants import brief
 
 WIDTH = 120  # characters of the terminal's table, where its first columns leave room for others
 LINES = 40  # of the terminal's table, and of the notes: results.md has them all
 
 CANNOT_TELL = "cannot tell"
-STAYS = 10  # columns that matter as much are never left out
+VALIDATED_ON = ("data.source._target_", "data.source.name", "data.root", "data.num_val")
+STAYS = math.inf  # a column that matters as much is never left out
+VARIES = 1000  # how much the first column that varies matters: more than any number but the accuracy
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Column:
 
     title: str
     cell: Callable[[Row], str]
-    matters: int
+    matters: float
     right: bool = True
 
 
@@ -63,7 +67,7 @@ def number(key: str, form: str) -> Callable[[Row], str]:
 
 COLUMNS = (
     Column("n", lambda row: str(row.n), 9),
-    Column("val acc %", lambda row: percent(row.val_acc), 10, right=False),
+    Column("val acc %", lambda row: percent(row.val_acc), STAYS, right=False),
     Column("vs #1", verdict, 7, right=False),
     Column("test acc %", lambda row: percent(row.test_acc), 8, right=False),
     Column("best seed", best, 3),
@@ -79,29 +83,33 @@ COLUMNS = (
 def columns(board: Leaderboard) -> list[Column]:
     """The columns that have something to say here: rank, what varies, numbers."""
     varying = [
-        Column(name, lambda row, name=name: brief(row.variant.values[name]), 11, right=False)  # type: ignore[misc]
-        for name in board.columns
+        Column(name, lambda row, name=name: brief(row.variant.values[name]), VARIES - k, right=False)  # type: ignore[misc]
+        for k, name in enumerate(board.columns)
     ]
-    rank = Column("#", lambda row: "-" if row.rank is None else str(row.rank), 12)
+    rank = Column("#", lambda row: "-" if row.rank is None else str(row.rank), STAYS)
     return [c for c in (rank, *varying, *COLUMNS) if any(c.cell(row) for row in board.rows)]
 
 
 def terminal_table(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -> str:
-    """The leaderboard in lines of at most `width` characters, or of the first columns if these need more."""
+    """The leaderboard in lines of at most `width` characters; rank and validation accuracy always stay."""
     rows = board.rows[:lines]
     kept = {
         column: max(len(text) for text in (column.title, *map(column.cell, rows)))
         for column in columns(board)
     }
+    hidden: list[str] = []
     while sum(kept.values()) + 2 * (len(kept) - 1) > width:
         least = min(kept, key=lambda column: column.matters)
-        if least.matters >= STAYS:
+        if least.matters == STAYS:
             break
         del kept[least]
+        hidden.append(least.title)
     text = [aligned([column.title for column in kept], kept)]
     text += [aligned([column.cell(row) for column in kept], kept) for row in rows]
     if len(board.rows) > lines:
         text.append(f"… and {len(board.rows) - lines} more: see results.md")
+    if hidden:
+        text.append(textwrap.fill(f"too wide for here: {', '.join(hidden)}; see results.md", max(width, 40)))
     return "\n".join(text)
 
 
@@ -122,6 +130,8 @@ def notes(board: Leaderboard) -> list[str]:
         "Other numbers are means over the seeds; update is the median of ||dw|| / ||w|| in the last quarter "
         "of the training.",
     ]
+    if len({validated_on(run) for row in board.rows for run in row.variant.runs}) > 1:
+        found.append("These variants were not validated on the same images: mind what the ranks compare.")
     if board.comparisons:
         found.append(
             f"vs #1: paired t-test on validation accuracy over the seeds shared with the leader, corrected "
@@ -132,6 +142,11 @@ def notes(board: Leaderboard) -> list[str]:
             f"{CANNOT_TELL}: one seed, or fewer than two in common with the leader; seed=0,1,2 gives three."
         )
     return found + [f"{row.variant.name}: {note}" for row in board.rows for note in exceptions(row)]
+
+
+def validated_on(run: Run) -> tuple[str, ...]:
+    """What says which images validate, apart from the seed."""
+    return tuple(str(run.config.get(key)) for key in VALIDATED_ON)
 
 
 def exceptions(row: Row) -> list[str]:

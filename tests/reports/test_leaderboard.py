@@ -136,8 +136,10 @@ def test_a_narrow_table_loses_what_matters_least_and_never_the_accuracy(sweep: P
         table = terminal_table(board, width)
         assert max(map(len, table.splitlines())) <= width, width
         assert "val acc %" in table
-    assert "ECE" not in terminal_table(board, 100)
-    assert "norm" in terminal_table(board, 1)
+    assert "ECE" not in terminal_table(board, 100).splitlines()[0]
+    assert "norm" in terminal_table(board, 40).splitlines()[0]
+    assert "too wide for here: ECE, parameters; see" in terminal_table(board, 100)
+    assert terminal_table(board, 1).startswith("#  val acc %\n1  99.00\n2  85.00 ± 2.48\n")
     short = terminal_table(board, lines=2).splitlines()
     assert short[-1] == "… and 4 more: see results.md"
     assert len(short) == 4
@@ -187,3 +189,10 @@ def test_a_repeated_seed_is_told(tmp_path: Path) -> None:
     board = board_of(tmp_path)
     assert board.rows[0].n == 1
     assert "all: 1 repeated; of each seed, the newest completed run is counted." in notes(board)
+
+
+def test_unlike_validation_images_are_told(tmp_path: Path) -> None:
+    made_run(tmp_path / "0", config={"data.num_val": 100})
+    assert not any("same images" in note for note in notes(board_of(tmp_path)))
+    made_run(tmp_path / "1", config={"data.num_val": 200})
+    assert any("not validated on the same images" in note for note in notes(board_of(tmp_path)))

@@ -63,10 +63,10 @@ def test_means_stop_where_the_first_run_stopped(tmp_path: Path) -> None:
 
 
 def test_long_curves_are_thinned_and_keep_their_end(tmp_path: Path) -> None:
-    made_run(tmp_path / "0", curves={"lr-SGD": [float(k) for k in range(3 * MAX_POINTS + 1)]})
+    made_run(tmp_path / "0", curves={"lr-SGD": [float(k) for k in range(3 * MAX_POINTS)]})
     points = read(write_mean_runs(variants(tmp_path), tmp_path) / "all")["lr-SGD"]
-    assert len(points) <= MAX_POINTS
-    assert points[-1] == (10 * 3 * MAX_POINTS + 9, 3.0 * MAX_POINTS)
+    assert len(points) == MAX_POINTS
+    assert points[-1] == (30 * MAX_POINTS - 1, 3.0 * MAX_POINTS - 1)
 
 
 def test_written_anew_and_nothing_of_others_is_removed(tmp_path: Path) -> None:

@@ -18,7 +18,9 @@ def names(runs: list) -> list[str]:
     return [run.folder.name for run in runs]
 
 
-def test_runs_are_found_once_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+def test_runs_are_found_once_in_the_order_of_their_numbers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     sweep = tmp_path / "multiruns" / "s"
     for number in (10, 2, 1):
         made_run(sweep / f"{number}_lr=0.1,norm=bn", seed=number)
@@ -26,11 +28,13 @@ def test_runs_are_found_once_in_the_order_of_their_numbers(tmp_path: Path) -> No
     results = sweep / "2_lr=0.1,norm=bn" / "evaluate" / "best"
     results.mkdir(parents=True)
     (results / "summary.json").write_text('{"status": "completed", "run": "x"}')
+    made_run(sweep / "2_lr=0.1,norm=bn" / "copy")
     want = ["1_lr=0.1,norm=bn", "2_lr=0.1,norm=bn", "10_lr=0.1,norm=bn"]
     assert names(find_runs([tmp_path])) == want
     assert names(find_runs([f"{tmp_path}/multiruns/*/*", sweep / want[0], sweep])) == want
     assert names(find_runs([sweep / "10_lr=0.1,norm=bn"])) == want[2:]
     assert find_runs([results, tmp_path / "nothing", f"{tmp_path}/*/none*"]) == []
+    assert caplog.text == ""
 
 
 def test_broken_folders_are_told_and_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
