@@ -61,7 +61,7 @@ def count_macs(net: nn.Module, image_size: int, num_channels: int = 3) -> int:
     return sum(cost.macs for cost in layer_costs(net, image_size, num_channels))
 
 
-def training_pflop(macs: int, num_images: float) -> float:
+def training_pflop(macs: float, num_images: float) -> float:
     """Compute of training on so many images, in 10^15 floating-point operations.
 
     A multiply-accumulate is two operations, and the backward pass costs about twice the forward pass

@@ -52,7 +52,7 @@ def read_history(run: Run) -> History:
 
 def compute(run: Run, epochs: dict[str, Series]) -> dict[str, Series]:
     """`pflop` by epochs done; nothing where the summary does not say what an image costs."""
-    macs, images, count = (run.facts.get(key) for key in ("macs", "train_images", "epochs"))
+    macs, images, count = (run.number(key) for key in ("macs", "train_images", "epochs"))
     if not (macs and images and count):
         return {}
     each = images / count  # every epoch sees as many

@@ -61,7 +61,7 @@ def read_answers(path: Path) -> Answers:
         known = {int(row[key]): row[f"{key}_name"] for row in rows for key in ("label", "prediction")}
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no table of predictions: {one_line(error)}") from None
-    if not rows:
-        raise ValueError(f"{path} has no rows.")
+    if not rows or min(known) < 0:
+        raise ValueError(f"{path} is no table of predictions: it has no rows, or a class below 0.")
     names = [known.get(k, str(k)) for k in range(max(known) + 1)]
     return Answers(labels, predicted, confidence, names)

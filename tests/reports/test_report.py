@@ -1,6 +1,7 @@
 """report.html: its numbers from hand-made runs, and the page in a browser without a network."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -160,11 +161,17 @@ def test_damaged_files_are_told_and_stop_nothing(sweep: Path) -> None:
     (folder / "metrics.csv").write_text("epoch,step\n0")
     (folder / "updates.csv").write_bytes(b"\xff\xfe")
     (folder / "predictions.csv").write_text("index,label\n0,x\n")
+    other = find_runs([sweep])[1].folder
+    facts = json.loads((other / "summary.json").read_text())
+    (other / "summary.json").write_text(json.dumps(facts | {"train_images": "many", "macs": None}))
+    head, row, *_ = (other / "predictions.csv").read_text().splitlines()
+    (other / "predictions.csv").write_text(f"{head}\n{row.replace('0,0', '0,-1', 1)}\n")
     board = leaderboard(find_runs([sweep]))
     text = write_report(board, sweep).read_text()
     missing = text[text.index('id="missing"') :]
     assert "no update sizes: " in missing
-    assert "no classes and no confusions: " in missing
+    assert missing.count("no classes and no confusions: ") == 3  # the third has no predictions at all
+    assert "a class below 0" in missing
     for name in ("metrics.csv", "updates.csv", "predictions.csv"):
         (folder / name).unlink()
     text = write_report(board, sweep).read_text()
