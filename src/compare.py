@@ -29,8 +29,9 @@ Rank the variants of finished runs: which is better, and is that more than noise
                 outputs/compare/<time>. What an earlier comparison left there is replaced.
 
 Runs that differ in nothing but the seed are one variant. Variants are ranked by mean validation accuracy;
-a paired t-test over shared seeds says which of them the leader cannot be told from. Leaves results.csv,
-results.md, and mean/ for TensorBoard with one line a variant. Failed runs are listed, not counted.
+a paired t-test over shared seeds says which of them the leader cannot be told from. Leaves report.html
+(one page for any browser: curves, classes, the same mistakes beside each other), results.csv, results.md, and
+mean/ for TensorBoard with one line a variant. Failed runs are listed, not counted.
 
 Examples:
   python -m src.compare outputs/train/multiruns/<time>
@@ -93,7 +94,7 @@ def default_out(places: Sequence[str]) -> Path:
 
 
 def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
-    """Rank what lies in `places`; leave results.csv, results.md and mean/ in `out` and log the table.
+    """Rank what lies in `places`; leave a report, tables and mean/ in `out`, and log the table.
 
     Returns:
         None where there is no run; a run that cannot be read is named and left out.
@@ -105,8 +106,11 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
     if not runs:
         log.error("error: no runs in %s.", ", ".join(map(str, places)))
         return None
+    from src.engine.atlas import illustrate
+    from src.reports.atlas import plan_atlas
     from src.reports.leaderboard import leaderboard
     from src.reports.mean_runs import write_mean_runs
+    from src.reports.report import write_report
     from src.reports.results import terminal_notes, terminal_table
     from src.reports.results_files import write_csv, write_markdown
 
@@ -114,9 +118,11 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
     out.mkdir(parents=True, exist_ok=True)
     write_csv(board, out)
     write_markdown(board, out)
+    report = write_report(board, out, illustrate(plan_atlas([row.variant for row in board.rows])))
     means = write_mean_runs([row.variant for row in board.rows], out)
     log.info("\n%s\n\n%s\n", terminal_table(board), terminal_notes(board))
     log.info("results:     %s", shown(out))
+    log.info("report:      %s", shown(report))
     log.info("mean curves: %s", tensorboard_command(shown(means)))
     return board
 

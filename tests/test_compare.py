@@ -28,7 +28,7 @@ def test_a_sweep_gets_its_results_in_its_own_folder(sweep: Path, capsys: pytest.
     assert [line.split()[:2] for line in said.splitlines()[2:4]] == [["1", "ln"], ["2", "bn"]]
     assert "tensorboard" in said
     left = {path.name for path in sweep.iterdir() if not path.name[0].isdecimal()}
-    assert left == {"results.csv", "results.md", "mean"}
+    assert left == {"report.html", "results.csv", "results.md", "mean"}
 
 
 def test_other_places_get_a_new_folder(sweep: Path, tmp_path: Path) -> None:
