@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import plotly.graph_objects as go  # type: ignore[import-untyped]
+import plotly.graph_objects as go
 
 from src.drawing.comparison import Line, comparison_figure
 from src.metrics.bands import Band, Series, against, band, thinned

@@ -108,9 +108,9 @@ def with_bands(histories: Sequence[Curves]) -> Curves:
 
 def write_events(folder: Path, curves: Mapping[str, Mapping[int, float]]) -> None:
     """One event file with these scalars, and a layout for the page Custom scalars."""
-    from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
-    from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
-    from tensorboard.summary.writer.record_writer import RecordWriter  # type: ignore[import-untyped]
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.record_writer import RecordWriter
     from torch.utils.tensorboard.summary import custom_scalars
 
     by_step = defaultdict(list)
