@@ -67,8 +67,8 @@ def finished_run(own: Mapping[str, str], overrides: Sequence[str]) -> tuple[Path
         ConfigError: from `checkpoint_of` or `run_config`.
     """
     run_dir = Path(own["run"])
-    checkpoint = checkpoint_of(run_dir, own["ckpt"])
-    return run_dir, checkpoint, run_config(run_dir, overrides, allow=words(own["allow"]))
+    cfg = run_config(run_dir, overrides, allow=words(own["allow"]))
+    return run_dir, checkpoint_of(run_dir, own["ckpt"]), cfg
 
 
 def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] = ()) -> DictConfig:

@@ -61,6 +61,15 @@ def count_macs(net: nn.Module, image_size: int, num_channels: int = 3) -> int:
     return sum(cost.macs for cost in layer_costs(net, image_size, num_channels))
 
 
+def training_pflop(macs: float, num_images: float) -> float:
+    """Compute of training on so many images, in 10^15 floating-point operations.
+
+    A multiply-accumulate is two operations, and the backward pass costs about twice the forward pass
+    (Kaplan et al. 2020, arXiv:2001.08361, section 2.1): six operations a MAC and image.
+    """
+    return 6 * macs * num_images / 1e15
+
+
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
     """Eval mode inside; every module's own mode again behind."""

@@ -5,7 +5,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
+from src.metrics.answers import Answers
 from src.metrics.predictions import Predictions
+from src.reports.summary import one_line
 
 NAME = "predictions.csv"
 COLUMNS = ["index", "label", "prediction", "confidence", "loss", "second", "margin"]
@@ -39,3 +43,25 @@ def write_predictions(
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def read_answers(path: Path) -> Answers:
+    """What a `predictions.csv` says, in the order of the test set.
+
+    Raises:
+        ValueError: a column is missing or a value is no number, or there are no rows.
+        OSError: there is no such file.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    try:
+        rows.sort(key=lambda row: int(row["index"]))
+        labels, predicted = (np.array([int(row[key]) for row in rows]) for key in ("label", "prediction"))
+        confidence = np.array([float(row["confidence"]) for row in rows])
+        known = {int(row[key]): row[f"{key}_name"] for row in rows for key in ("label", "prediction")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no table of predictions: {one_line(error)}") from None
+    if not rows or min(known) < 0:
+        raise ValueError(f"{path} is no table of predictions: it has no rows, or a class below 0.")
+    names = [known.get(k, str(k)) for k in range(max(known) + 1)]
+    return Answers(labels, predicted, confidence, names)

@@ -1,0 +1,66 @@
+"""What a comparison was made of, and what a reader should know before believing it."""
+
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from src.reports.atlas import test_set
+from src.reports.leaderboard import Leaderboard
+from src.reports.runs import Run
+
+SWEEP = "multirun.yaml"  # Hydra leaves it in a sweep's folder
+
+
+def commands(runs: Sequence[Run]) -> list[str]:
+    """What was typed, each once: the sweep's command where a run is of a sweep."""
+    folders = dict.fromkeys(run.folder.parent for run in runs)
+    sweeps = {folder: command for folder in folders if (command := sweep_command(folder / SWEEP))}
+    typed = [sweeps.get(run.folder.parent) or str(run.facts.get("command", "")) for run in runs]
+    return [command for command in dict.fromkeys(typed) if command]
+
+
+def sweep_command(path: Path) -> str | None:
+    """The command of a sweep; None without its file, or where that does not say."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return shlex.join(["python", "-m", "src.train", "-m", *content["hydra"]["overrides"]["task"]])
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return None
+
+
+def caveats(board: Leaderboard) -> list[str]:
+    """What limits the comparison, a sentence each."""
+    found = []
+    rows = [row for row in board.rows if row.n]
+    runs = [run for row in rows for run in row.variant.counted]
+    ranked = sum(row.rank is not None for row in rows)
+    if ranked > 1:
+        found.append(
+            f"The leader is the best of {ranked} by validation accuracy, which flatters its validation "
+            f"accuracy; the test accuracy had no part in the choice."
+        )
+    if any(row.n == 1 for row in rows):
+        found.append("A variant with one seed has no interval and is not tested: train more seeds.")
+    if len({tuple(run.seed for run in row.variant.counted) for row in rows}) > 1:
+        found.append("The variants have different seeds: a test uses those that it shares with the leader.")
+    if repeats := sum(row.variant.repeats for row in board.rows):
+        found.append(f"{repeats} runs repeat a seed of their variant: the newest one counts.")
+    if len({json.dumps(test_set(run), sort_keys=True) for run in runs}) > 1:
+        found.append("The runs do not share one dataset: their accuracies cannot be compared.")
+    if len(devices := distinct(runs, "device")) > 1:
+        found.append(f"Times are of different devices and cannot be compared: {', '.join(devices)}.")
+    if len(commits := distinct(runs, "git_commit")) > 1:
+        found.append(f"The code changed between runs: commits {', '.join(c[:7] for c in commits)}.")
+    if any(run.facts.get("git_dirty") for run in runs):
+        found.append("Some runs used code with changes that were not committed.")
+    return found
+
+
+def distinct(runs: Sequence[Run], key: str) -> list[str]:
+    """The values of a fact, each once."""
+    values: list[Any] = [run.facts.get(key) for run in runs]
+    return list(dict.fromkeys(str(value) for value in values if value is not None))
