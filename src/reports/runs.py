@@ -41,7 +41,7 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`running` (or killed before it could say so), `completed`, or `failed: <reason>`."""
+        """`running` (or killed before it could say so), `completed`, `failed: …` or `pruned: …`."""
         return str(self.facts["status"])
 
     @property
@@ -50,8 +50,8 @@ class Run:
 
     @property
     def failure(self) -> str | None:
-        """Why it failed; None of a run that did not."""
-        return self.status.removeprefix(FAILED) if self.status.startswith(FAILED) else None
+        """Why it failed or was pruned; None of a run that is completed or running."""
+        return None if self.status in ("completed", "running") else self.status.removeprefix(FAILED)
 
     def number(self, key: str) -> float | None:
         """A number of its summary; None where there is none."""

@@ -62,10 +62,12 @@ def test_broken_folders_are_told_and_left_out(tmp_path: Path, caplog: pytest.Log
 def test_states(tmp_path: Path) -> None:
     made_run(tmp_path / "a", status="failed: no memory", seed=3)
     made_run(tmp_path / "b", status="running")
+    made_run(tmp_path / "d", status="pruned: after epoch 1")
     made_run(tmp_path / "c")
-    failed, running, completed = find_runs([tmp_path])
+    failed, running, completed, pruned = find_runs([tmp_path])
     assert (failed.failure, failed.completed, failed.seed) == ("no memory", False, 3)
     assert (running.failure, running.completed) == (None, False)
+    assert (pruned.failure, pruned.completed) == ("pruned: after epoch 1", False)
     assert (completed.failure, completed.completed) == (None, True)
     assert completed.number("val/acc") == 0.5
     assert completed.number("seed of nothing") is None
