@@ -39,6 +39,7 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
                     f"{override.input_line} asks for several runs: add -m (python -m src.train -m "
                     f"{override.input_line}), or give one value."
                 )
+        check_hydra_keys(parsed, config_name)
         bases: dict[tuple[str, ...], DictConfig] = {}
         for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
             check_job(job, loader, config_name, bases)
@@ -83,6 +84,17 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
                 f"{group}={value} does not exist.{nearest(value, list(options), f'{group}=')} "
                 f"Valid: {', '.join(o for o in options if not o.startswith('_'))}."
             )
+
+
+def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
+    """Check keys of Hydra's own part, such as `hydra.launcher.n_jobs`; nothing is resolved: folders would be made."""
+    values = [o for o in parsed if o.key_or_group.startswith("hydra.")]
+    if not values:
+        return
+    options = [o.input_line or "" for o in parsed if o.key_or_group.startswith("hydra/")]
+    base = compose(config_name, options, return_hydra_config=True)
+    for override in values:
+        check_exists(override, base)
 
 
 def check_job(
@@ -149,11 +161,7 @@ def plain_words(error: Exception) -> str:
 def check_key(override: Override, base: DictConfig) -> None:
     """Check that a value override names a key that exists, with a value of the key's type."""
     key = override.key_or_group
-    if not override.is_add() and find(key, base) is None:
-        raise ConfigError(
-            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
-            f"python -m src.train --help lists the groups, --cfg job the keys.)"
-        )
+    check_exists(override, base)
     if override.is_add() or override.is_delete() or key in MISTYPED_ON_PURPOSE:
         return
     try:
@@ -164,6 +172,17 @@ def check_key(override: Override, base: DictConfig) -> None:
     wanted = wanted_type(default, value)
     if wanted and not (isinstance(value, str) and "${" in value):
         raise ConfigError(f"{key} must be {wanted}: got {value!r}. Default: {plain(default)!r}.")
+
+
+def check_exists(override: Override, base: DictConfig) -> None:
+    """Check that what an override sets or removes is there."""
+    key = override.key_or_group
+    if not override.is_add() and find(key, base) is None:
+        shown = "hydra" if key.startswith("hydra.") else "job"
+        raise ConfigError(
+            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
+            f"python -m src.train --help lists the groups, --cfg {shown} the keys.)"
+        )
 
 
 def wanted_type(default: object, value: object) -> str | None:

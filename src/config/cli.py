@@ -2,6 +2,7 @@
 
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -29,11 +30,19 @@ def run_command(job: Callable[[], None]) -> None:
         sys.argv[1:] = prepare(args)
     except ConfigError as error:
         fail(str(error), code=2)
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come through to here instead of printing tracebacks
     try:
         job()
     except RunFailed:
         sys.exit(1)
+    except KeyboardInterrupt:
+        fail("interrupted", code=1)
+    except Exception as error:  # a launcher's: no srun, a worker that ran out of memory, a job that SLURM ended
+        if wants_traceback:
+            raise
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
+        fail(f"{reason} (HYDRA_FULL_ERROR=1 shows the traceback)", code=1)
 
 
 def prepare(args: list[str]) -> list[str]:

@@ -1,21 +1,37 @@
 """Lines on the terminal that a progress bar does not tear."""
 
 import logging
+import multiprocessing
 import sys
+import textwrap
 from pathlib import Path
 
 from tqdm import tqdm
 
 
 class TqdmHandler(logging.Handler):
-    """Write each record to standard output, above any running tqdm bar."""
+    """Write each record to standard output, above any running tqdm bar.
+
+    Args:
+        job: number of a sweep's job: where jobs share the terminal, each line begins with it.
+    """
+
+    def __init__(self, job: int | None = None) -> None:
+        super().__init__()
+        self.prefix = "" if job is None or not shares_terminal() else f"[{job}] "
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            tqdm.write(self.format(record), file=sys.stdout)
+            text = textwrap.indent(self.format(record), self.prefix, lambda line: True) + "\n"
+            tqdm.write(text, file=sys.stdout, end="")  # at once, or another job's line gets between
             sys.stdout.flush()  # a pipe would keep lines back for many epochs
         except Exception:  # a full pipe must not stop a training run: logging's own convention
             self.handleError(record)
+
+
+def shares_terminal() -> bool:
+    """Whether this is one of several processes that a parent has started beside each other."""
+    return multiprocessing.parent_process() is not None
 
 
 def log_to(path: Path) -> None:

@@ -20,6 +20,7 @@ GROUPS = {
     "logger": "where curves go",
     "debug": "finding out what is wrong",
     "paths": "folders",
+    "hydra/launcher": "where the runs of a sweep (-m) happen; without: here, one after the other",
 }
 
 EXAMPLES = """\
@@ -45,7 +46,7 @@ def help_text() -> str:
         "",
         "Groups and their options (* is the default):",
     ]
-    found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra"}
+    found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra"} | {"hydra/launcher"}
     for group in [*(g for g in GROUPS if g in found), *sorted(found - set(GROUPS))]:
         lines += ["", f"{group}=   {GROUPS.get(group, '')}"]
         for path in sorted((CONF_DIR / group).glob("[!_]*.yaml")):
