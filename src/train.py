@@ -73,7 +73,8 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
             if first_process:
                 draw(run_dir)
     except Exception as error:
-        raise RunFailed(report_failure(error, run_dir)) from error
+        # of several processes only the first to fail writes, and speaks
+        raise RunFailed(report_failure(error, run_dir) if summary.write else None) from error
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir

@@ -37,7 +37,7 @@ class Recorder(L.Callback):
         self.total.images += self.epoch.images
         self.total.seconds += self.epoch.seconds
         pl_module.log("train/images_per_second", self.epoch.images_per_second, sync_dist=True)
-        pl_module.log("train/seconds", self.total.seconds, rank_zero_only=True)
+        pl_module.log("train/seconds", self.total.seconds, sync_dist=True, rank_zero_only=True)
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         if metrics.get("val/acc", -1.0) > self.best.get("val/acc", -1.0):
             self.best = {key: metrics[key] for key in ("val/acc", "val/loss")}

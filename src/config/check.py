@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR
 from src.config.rules import MISTYPED_ON_PURPOSE, problems
 
@@ -41,8 +42,15 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
                 )
         check_hydra_keys(parsed, config_name)
         bases: dict[tuple[str, ...], DictConfig] = {}
+        given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
+        placed = {
+            "launcher": str(given.get("hydra/launcher", "basic")),
+            "has_folder": "hydra.run.dir" in given,
+        }
         for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
-            check_job(job, loader, config_name, bases)
+            cfg = check_job(job, loader, config_name, bases)
+            for problem in process_problems(cfg, sweep=sweep, **placed):
+                raise ConfigError(problem)
 
 
 def jobs(parsed: list[Override]) -> Iterator[list[str]]:
@@ -99,7 +107,7 @@ def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
 
 def check_job(
     overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], DictConfig]
-) -> None:
+) -> DictConfig:
     """Check one job's keys, types and values; `bases` keeps what one choice of options composes to."""
     groups, values = groups_and_values(parse(overrides, loader), loader)
     chosen = tuple(o.input_line or "" for o in groups)
@@ -111,6 +119,7 @@ def check_job(
         check_whole(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(plain_words(error)) from None
+    return cfg
 
 
 def groups_and_values(

@@ -17,6 +17,8 @@ class Summary:
     def __init__(self, run_dir: str | Path, *, write: bool = True, **facts: Any) -> None:
         self.path, self.write = Path(run_dir) / NAME, write
         self.facts: dict[str, Any] = {}
+        if write:
+            self.failure.unlink(missing_ok=True)
         self.update(status="running", **facts)
 
     def update(self, **facts: Any) -> None:
@@ -25,18 +27,37 @@ class Summary:
         if self.write:
             write_json(self.path, self.facts)
 
+    @property
+    def failure(self) -> Path:
+        """The traceback of a run that failed; of several processes, who creates it was the first to fail."""
+        return self.path.with_name("traceback.txt")
+
     @contextmanager
     def recording(self) -> Iterator[None]:
-        """`completed` if the block ends, `failed: …` with the reason if it raises or is interrupted."""
+        """`completed` if the block ends, `failed: …` with the reason if it raises or is interrupted.
+
+        Of several processes the first to fail writes: what the others meet then is only what came of it.
+        """
         try:
             yield
         except BaseException as error:
             # Lightning turns Ctrl-C into SystemExit
             stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
             reason = "interrupted" if stopped else one_line(error)
+            if not stopped:
+                self.write = created(self.failure)
             self.update(status=f"failed: {reason}")
             raise
         self.update(status="completed")
+
+
+def created(path: Path) -> bool:
+    """Create an empty file; False if it is there already. Of several processes only one gets True."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:
