@@ -43,13 +43,11 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
         check_hydra_keys(parsed, config_name)
         bases: dict[tuple[str, ...], DictConfig] = {}
         given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
-        placed = {
-            "launcher": str(given.get("hydra/launcher", "basic")),
-            "has_folder": "hydra.run.dir" in given,
-        }
+        launcher = str(given.get("hydra/launcher", "basic"))
+        has_folder = "hydra.run.dir" in given
         for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
             cfg = check_job(job, loader, config_name, bases)
-            for problem in process_problems(cfg, sweep=sweep, **placed):
+            for problem in process_problems(cfg, sweep=sweep, launcher=launcher, has_folder=has_folder):
                 raise ConfigError(problem)
 
 
@@ -95,7 +93,7 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
 
 
 def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
-    """Check keys of Hydra's own part, such as `hydra.launcher.n_jobs`; nothing is resolved: folders would be made."""
+    """Check that keys such as `hydra.launcher.n_jobs` exist; resolving their values would make folders."""
     values = [o for o in parsed if o.key_or_group.startswith("hydra.")]
     if not values:
         return

@@ -38,7 +38,9 @@ def run_command(job: Callable[[], None]) -> None:
         sys.exit(1)
     except KeyboardInterrupt:
         fail("interrupted", code=1)
-    except Exception as error:  # a launcher's: no srun, a worker that ran out of memory, a job that SLURM ended
+    except (
+        Exception
+    ) as error:  # a launcher's: no srun, a worker that ran out of memory, a job that SLURM ended
         if wants_traceback:
             raise
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")

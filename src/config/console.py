@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import sys
-import textwrap
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,7 +21,8 @@ class TqdmHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            text = textwrap.indent(self.format(record), self.prefix, lambda line: True) + "\n"
+            lines = self.format(record).split("\n")
+            text = "".join(f"{self.prefix}{line}\n" for line in lines)
             tqdm.write(text, file=sys.stdout, end="")  # at once, or another job's line gets between
             sys.stdout.flush()  # a pipe would keep lines back for many epochs
         except Exception:  # a full pipe must not stop a training run: logging's own convention

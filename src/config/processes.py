@@ -25,9 +25,9 @@ def process_problems(
     several = from_outside or num_nodes > 1 or not is_one(devices)
     if sweep and several and launcher != STARTED_BY_SLURM:
         yield (
-            f"a sweep (-m) cannot start runs of several processes (trainer.devices={devices}, torchrun, srun): "
-            f"set trainer.devices=1 (hydra/launcher=joblib runs jobs side by side), start each run by a command "
-            f"of its own, or let SLURM start the processes (hydra/launcher={STARTED_BY_SLURM})."
+            f"a sweep (-m) cannot start runs of several processes (trainer.devices={devices}, torchrun, "
+            f"srun): set trainer.devices=1 (hydra/launcher=joblib runs jobs side by side), start each run by a "
+            f"command of its own, or let SLURM start the processes (hydra/launcher={STARTED_BY_SLURM})."
         )
     if not sweep and (from_outside or num_nodes > 1) and not has_folder:
         yield (
