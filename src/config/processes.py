@@ -26,8 +26,8 @@ def process_problems(
     if sweep and several and launcher != STARTED_BY_SLURM:
         yield (
             f"a sweep (-m) cannot start runs of several processes (trainer.devices={devices}, torchrun, "
-            f"srun): set trainer.devices=1 (hydra/launcher=joblib runs jobs side by side), start each run by a "
-            f"command of its own, or let SLURM start the processes (hydra/launcher={STARTED_BY_SLURM})."
+            f"srun): set trainer.devices=1 (hydra/launcher=joblib runs jobs side by side), start each run by "
+            f"a command of its own, or let SLURM start the processes (hydra/launcher={STARTED_BY_SLURM})."
         )
     if not sweep and (from_outside or num_nodes > 1) and not has_folder:
         yield (
