@@ -3,7 +3,8 @@
     python benchmarks/launchers.py [epochs [rounds]]
 
 Prints the median wall seconds of each launcher, start-up included, its ratio to the first, and the
-training seconds of one run. Wants a quiet machine: with the defaults (15 epochs, 3 rounds) about 10 minutes on two cores.
+training seconds of one run. Wants a quiet machine: with the defaults (15 epochs, 3 rounds) some 15
+minutes on two cores.
 """
 
 import json
