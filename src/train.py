@@ -19,6 +19,7 @@ from src.reports.table import results_table, shown, tensorboard_command
 if TYPE_CHECKING:
     import lightning as L
 
+    from src.engine.resume import ResumePoint
     from src.reports.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -55,21 +56,28 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+    from src.engine.resume import clear, resume_point
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Summary, finite, write_json
+    from src.reports.summary import NAME as SUMMARY
+    from src.reports.summary import Summary, finite, read_summary, write_json
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
     matters = what_matters(plain(cfg))
     facts = {"seed": cfg.seed, "identity": identity(matters), "options": chosen} | provenance(overrides)
-    summary = Summary(run_dir, write=first_process, **facts)
+    begun = (run_dir / SUMMARY).is_file()  # and cut off: who calls this has looked
+    point = resume_point(run_dir) if begun else None
+    known = read_summary(run_dir) | {"status": "running"} if point else {}
+    if first_process and begun and not point:
+        clear(run_dir)
+    summary = Summary(run_dir, write=first_process, **known | facts)
     if first_process:
         write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
     try:
         with summary.recording():
-            fit(cfg, summary)
+            fit(cfg, summary, point)
             if first_process:
                 draw(run_dir)
     except Exception as error:
@@ -79,20 +87,24 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
     return run_dir
 
 
-def fit(cfg: DictConfig, summary: "Summary") -> None:
-    """Build the parts, train and test."""
+def fit(cfg: DictConfig, summary: "Summary", point: "ResumePoint | None" = None) -> None:
+    """Build the parts, train and test; a run that was cut off goes on at `point`."""
     import lightning as L
 
     from src.callbacks.hparams import HparamsTab
     from src.callbacks.recorder import Recorder
     from src.config.build import build, build_all
     from src.config.resume import checkpoint_file
+    from src.engine.checkpoint_file import WholeCheckpoints
     from src.engine.quiet import quiet
     from src.engine.run import fit_and_test
     from src.metrics.cost import count_macs, num_params
 
     quiet()
-    ckpt_path = str(checkpoint_file(cfg.ckpt_path)) if cfg.ckpt_path else None
+    ckpt_path = checkpoint_file(cfg.ckpt_path) if cfg.ckpt_path else None
+    if point:
+        log.info("goes on:    behind step %d of %s", point.step, shown(point.path))
+        ckpt_path = point.path
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     module = build(cfg.module)
@@ -100,15 +112,20 @@ def fit(cfg: DictConfig, summary: "Summary") -> None:
     module.hparams.update(config)  # kept in checkpoints
     trainer = build(
         cfg.trainer,
-        callbacks=[Recorder(summary), HparamsTab(summary, config), *build_all(cfg.callbacks)],
+        callbacks=[
+            Recorder(summary, goes_on=point is not None),
+            HparamsTab(summary, config),
+            *build_all(cfg.callbacks),
+        ],
         logger=build_all(cfg.logger),
+        plugins=[WholeCheckpoints()],
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
     summary.update(**cost, device=device_name(trainer))
     if trainer.is_global_zero:
         log.info("run folder: %s", shown(Path(summary.path.parent)))
         log.info("device:     %s", summary.facts["device"])
-    fit_and_test(trainer, module, datamodule, ckpt_path=ckpt_path)
+    fit_and_test(trainer, module, datamodule, ckpt_path=str(ckpt_path) if ckpt_path else None)
 
 
 def plain(cfg: DictConfig) -> dict[str, object]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "summary.json"
+INTERRUPTED = "failed: interrupted"
 
 
 class Summary:
@@ -17,7 +18,7 @@ class Summary:
     def __init__(self, run_dir: str | Path, *, write: bool = True, **facts: Any) -> None:
         self.path, self.write = Path(run_dir) / NAME, write
         self.facts: dict[str, Any] = {}
-        self.update(status="running", **facts)
+        self.update(**{"status": "running"} | facts)
 
     def update(self, **facts: Any) -> None:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
@@ -31,10 +32,8 @@ class Summary:
         try:
             yield
         except BaseException as error:
-            # Lightning turns Ctrl-C into SystemExit
-            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            reason = "interrupted" if stopped else one_line(error)
-            self.update(status=f"failed: {reason}")
+            # Ctrl-C, which Lightning turns into SystemExit, and SIGTERM are no errors
+            self.update(status=f"failed: {one_line(error)}" if isinstance(error, Exception) else INTERRUPTED)
             raise
         self.update(status="completed")
 
