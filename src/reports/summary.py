@@ -40,9 +40,14 @@ class Summary:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a file in one move."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one move: a reader sees the old one or the new one, never a part."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, allow_nan=False)
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
