@@ -13,7 +13,11 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.cli import RunFailed, run_command
+from src.config.console import leave, log_to, log_to_terminal
 from src.config.identity import NAME, identity, what_matters
+from src.config.lock import lock
+from src.config.resolvers import new_folder
+from src.config.sweep import SUMMARY, left_alone, run_before
 from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
@@ -32,12 +36,34 @@ def job(cfg: DictConfig) -> None:
     from hydra.types import RunMode
 
     hydra_cfg = HydraConfig.get()
+    if not settle(cfg, in_sweep=hydra_cfg.mode == RunMode.MULTIRUN):
+        return
     try:
         train(cfg, overrides=list(hydra_cfg.overrides.task), options=dict(hydra_cfg.runtime.choices))
     except RunFailed:
         if hydra_cfg.mode == RunMode.RUN:
-            sys.exit(1)  # all has been said; in a sweep, Hydra adds which job it was and goes on
-        raise
+            sys.exit(1)  # all has been said; a sweep goes on, and counts at its end
+
+
+def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
+    """Whether there is something to train; `cfg.paths.run_dir` is then where.
+
+    What was begun before goes on in its folder, unless it is done; a folder that holds another run is not
+    touched.
+    """
+    run_dir, key = Path(cfg.paths.run_dir), identity(what_matters(plain(cfg)))
+    folder = run_before(run_dir, key, in_sweep=in_sweep) if cfg.rerun != "all" else None
+    if folder and (reason := left_alone(folder, cfg.rerun)):
+        log.info("%s: %s", shown(folder), reason)
+        leave(run_dir)
+        return False
+    if folder is None and (run_dir / SUMMARY).is_file():
+        folder = Path(new_folder(str(run_dir.parent), run_dir.name))
+    if folder and folder != run_dir:
+        leave(run_dir)
+        log_to(folder / "train.log")
+        cfg.paths.run_dir = str(folder)
+    return True
 
 
 def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> Path:
@@ -59,7 +85,6 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
     from src.engine.resume import clear, resume_point
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import NAME as SUMMARY
     from src.reports.summary import Summary, finite, read_summary, write_json
 
     run_dir = Path(cfg.paths.run_dir)
@@ -67,11 +92,17 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
     matters = what_matters(plain(cfg))
     facts = {"seed": cfg.seed, "identity": identity(matters), "options": chosen} | provenance(overrides)
+    locked = lock(run_dir) if first_process else None
+    if first_process and locked is None:
+        log.error("error: %s is being trained in another process: left alone.", shown(run_dir))
+        raise RunFailed
     begun = (run_dir / SUMMARY).is_file()  # and cut off: who calls this has looked
     point = resume_point(run_dir) if begun else None
-    known = read_summary(run_dir) | {"status": "running"} if point else {}
-    if first_process and begun and not point:
-        clear(run_dir)
+    known = read_summary(run_dir) | {"status": "running"} if point else {}  # what it has found out
+    if first_process:
+        if begun and not point:
+            clear(run_dir)
+        save_config(cfg, overrides, run_dir)
     summary = Summary(run_dir, write=first_process, **known | facts)
     if first_process:
         write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
@@ -80,8 +111,13 @@ def train(cfg: DictConfig, *, overrides: list[str], options: dict[str, str]) -> 
             fit(cfg, summary, point)
             if first_process:
                 draw(run_dir)
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
     except Exception as error:
         raise RunFailed(report_failure(error, run_dir)) from error
+    finally:
+        if locked:
+            locked.close()
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
@@ -128,6 +164,14 @@ def fit(cfg: DictConfig, summary: "Summary", point: "ResumePoint | None" = None)
     fit_and_test(trainer, module, datamodule, ckpt_path=str(ckpt_path) if ckpt_path else None)
 
 
+def save_config(cfg: DictConfig, overrides: list[str], run_dir: Path) -> None:
+    """Leave the composed configuration in `.hydra`; Hydra would do so for jobs that are done, too."""
+    folder = run_dir / ".hydra"
+    folder.mkdir(exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml")
+    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
+
+
 def plain(cfg: DictConfig) -> dict[str, object]:
     """The configuration as plain values, fit for a checkpoint that loads under weights_only."""
     resolved = OmegaConf.to_container(cfg, resolve=True)
@@ -162,5 +206,13 @@ def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
     log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
 
 
+def conclude(sweep_dir: Path) -> None:
+    """End a sweep with the table of its runs."""
+    from src.compare import conclude as write_table
+
+    log_to_terminal()
+    write_table([sweep_dir], sweep_dir)
+
+
 if __name__ == "__main__":
-    run_command(job)
+    run_command(job, conclude)

@@ -27,12 +27,19 @@ class ConfigError(ValueError):
     """A mistake in the configuration, told in one line."""
 
 
-def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> None:
-    """Raise `ConfigError` if any job that `overrides` ask for cannot be composed or makes no sense."""
+def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[DictConfig]:
+    """Compose the jobs that `overrides` ask for, the first `MAX_JOBS_CHECKED` of them.
+
+    Raises:
+        ConfigError: one of them cannot be composed or makes no sense.
+    """
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)
-        for override in (parsed := parse(overrides, loader)):
+        parsed = parse(overrides, loader)
+        if sweep:
+            parsed = last_of_each(parsed)
+        for override in parsed:
             check_option(override, loader)
             if override.is_sweep_override() and not sweep:
                 raise ConfigError(
@@ -40,8 +47,7 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
                     f"{override.input_line}), or give one value."
                 )
         bases: dict[tuple[str, ...], DictConfig] = {}
-        for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
-            check_job(job, loader, config_name, bases)
+        return [check_job(job, loader, config_name, bases) for job in islice(jobs(parsed), MAX_JOBS_CHECKED)]
 
 
 def jobs(parsed: list[Override]) -> Iterator[list[str]]:
@@ -53,6 +59,19 @@ def jobs(parsed: list[Override]) -> Iterator[list[str]]:
         for o in parsed
     ]
     yield from map(list, product(*choices))
+
+
+def job_overrides(overrides: list[str]) -> list[list[str]]:
+    """The overrides of all the jobs of a sweep, in their order."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        return list(jobs(last_of_each(parse(overrides, loader))))
+
+
+def last_of_each(parsed: list[Override]) -> list[Override]:
+    """Of several overrides of one key the last, in the place of the first: as Hydra's sweeper does it."""
+    return list({o.get_key_element(): o for o in parsed}.values())
 
 
 def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
@@ -87,7 +106,7 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
 
 def check_job(
     overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], DictConfig]
-) -> None:
+) -> DictConfig:
     """Check one job's keys, types and values; `bases` keeps what one choice of options composes to."""
     groups, values = groups_and_values(parse(overrides, loader), loader)
     chosen = tuple(o.input_line or "" for o in groups)
@@ -99,6 +118,7 @@ def check_job(
         check_whole(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(plain_words(error)) from None
+    return cfg
 
 
 def groups_and_values(
