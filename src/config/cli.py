@@ -58,8 +58,9 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
     finally:
         if sweep:
             conclude(sweep.folder)
-            if problem := ending(sweep, stopped=code > 1):
-                fail(problem, code=code or 1)
+            sweep.locked.close()
+    if sweep and (problem := ending(sweep, stopped=code > 1)):
+        fail(problem, code=code or 1)
     sys.exit(code)
 
 
