@@ -61,9 +61,6 @@ def train(experiment: Experiment) -> Path:
         runs, time.strftime("%y%m%d-%H%M"), run_name(",".join(experiment.overrides))
     )
     run_dir = Path(cfg.paths.run_dir)
-    (run_dir / ".hydra").mkdir()
-    OmegaConf.save(cfg, run_dir / ".hydra" / "config.yaml")
-    OmegaConf.save(OmegaConf.create(experiment.overrides), run_dir / ".hydra" / "overrides.yaml")
     log_to(run_dir / "train.log")
     return command.train(cfg, overrides=experiment.overrides, options=experiment.options)
 

@@ -28,12 +28,19 @@ class ConfigError(ValueError):
     """A mistake in the configuration, told in one line."""
 
 
-def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> None:
-    """Raise `ConfigError` if any job that `overrides` ask for cannot be composed or makes no sense."""
+def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[DictConfig]:
+    """Compose the jobs that `overrides` ask for, the first `MAX_JOBS_CHECKED` of them.
+
+    Raises:
+        ConfigError: one of them cannot be composed or makes no sense.
+    """
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)
-        for override in (parsed := parse(overrides, loader)):
+        parsed = parse(overrides, loader)
+        if sweep:
+            parsed = last_of_each(parsed)
+        for override in parsed:
             check_option(override, loader)
             if override.is_sweep_override() and not sweep:
                 raise ConfigError(
@@ -45,10 +52,11 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> N
         given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
         launcher = str(given.get("hydra/launcher", "basic"))
         has_folder = "hydra.run.dir" in given
-        for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
-            cfg = check_job(job, loader, config_name, bases)
+        found = [check_job(job, loader, config_name, bases) for job in islice(jobs(parsed), MAX_JOBS_CHECKED)]
+        for cfg in found:
             for problem in process_problems(cfg, sweep=sweep, launcher=launcher, has_folder=has_folder):
                 raise ConfigError(problem)
+        return found
 
 
 def jobs(parsed: list[Override]) -> Iterator[list[str]]:
@@ -60,6 +68,19 @@ def jobs(parsed: list[Override]) -> Iterator[list[str]]:
         for o in parsed
     ]
     yield from map(list, product(*choices))
+
+
+def job_overrides(overrides: list[str]) -> list[list[str]]:
+    """The overrides of all the jobs of a sweep, in their order."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        return list(jobs(last_of_each(parse(overrides, loader))))
+
+
+def last_of_each(parsed: list[Override]) -> list[Override]:
+    """Of several overrides of one key the last, in the place of the first: as Hydra's sweeper does it."""
+    return list({o.get_key_element(): o for o in parsed}.values())
 
 
 def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:

@@ -34,7 +34,24 @@ def shares_terminal() -> bool:
     return multiprocessing.parent_process() is not None
 
 
+def leave(folder: Path) -> None:
+    """Log no longer into a folder, and remove it if it holds nothing else."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.resolve():
+            logging.getLogger().removeHandler(handler)
+            handler.close()
+            log_file = Path(handler.baseFilename)
+            if [path.name for path in folder.iterdir()] == [log_file.name]:
+                log_file.unlink()
+                folder.rmdir()
+
+
 def log_to(path: Path) -> None:
     """Send what is logged to the terminal, bare, and to a file."""
-    handlers = [TqdmHandler(), logging.FileHandler(path, encoding="utf-8")]
-    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=handlers, force=True)
+    log_to_terminal()
+    logging.getLogger().addHandler(logging.FileHandler(path, encoding="utf-8"))
+
+
+def log_to_terminal() -> None:
+    """Send what is logged to the terminal alone, bare."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", handlers=[TqdmHandler()], force=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "summary.json"
+INTERRUPTED = "failed: interrupted"
 
 
 class Summary:
@@ -19,7 +20,7 @@ class Summary:
         self.facts: dict[str, Any] = {}
         if write:
             self.failure.unlink(missing_ok=True)
-        self.update(status="running", **facts)
+        self.update(**{"status": "running"} | facts)
 
     def update(self, **facts: Any) -> None:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
@@ -41,12 +42,11 @@ class Summary:
         try:
             yield
         except BaseException as error:
-            # Lightning turns Ctrl-C into SystemExit
-            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            reason = "interrupted" if stopped else one_line(error)
-            if not stopped:
+            # Ctrl-C, which Lightning turns into SystemExit, and SIGTERM are no errors
+            failed = isinstance(error, Exception)
+            if failed:
                 self.write = created(self.failure)
-            self.update(status=f"failed: {reason}")
+            self.update(status=f"failed: {one_line(error)}" if failed else INTERRUPTED)
             raise
         self.update(status="completed")
 
@@ -62,9 +62,14 @@ def created(path: Path) -> bool:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace a file in one move."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Replace a file in one move: a reader sees the old one or the new one, never a part."""
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, allow_nan=False)
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+        file.write(text)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
