@@ -66,9 +66,6 @@ def train_in(run_dir: Path, experiment: Experiment, **how: Any) -> Path:
     """`train` in an empty folder of one's own; `how` goes to `src.train.train`."""
     cfg = experiment.cfg.copy()
     cfg.paths.run_dir = str(run_dir)
-    (run_dir / ".hydra").mkdir()
-    OmegaConf.save(cfg, run_dir / ".hydra" / "config.yaml")
-    OmegaConf.save(OmegaConf.create(experiment.overrides), run_dir / ".hydra" / "overrides.yaml")
     log_to(run_dir / "train.log")
     return command.train(cfg, overrides=experiment.overrides, options=experiment.options, **how)
 

@@ -14,12 +14,17 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.cli import RunFailed, run_command
+from src.config.console import leave, log_to, log_to_terminal
 from src.config.identity import NAME, identity, what_matters
+from src.config.lock import lock
+from src.config.resolvers import new_folder
+from src.config.sweep import SUMMARY, left_alone, run_before
 from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
     import lightning as L
 
+    from src.engine.resume import ResumePoint
     from src.reports.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -32,12 +37,34 @@ def job(cfg: DictConfig) -> None:
     from hydra.types import RunMode
 
     hydra_cfg = HydraConfig.get()
+    if not settle(cfg, in_sweep=hydra_cfg.mode == RunMode.MULTIRUN):
+        return
     try:
         train(cfg, overrides=list(hydra_cfg.overrides.task), options=dict(hydra_cfg.runtime.choices))
     except RunFailed:
         if hydra_cfg.mode == RunMode.RUN:
-            sys.exit(1)  # all has been said; in a sweep, Hydra adds which job it was and goes on
-        raise
+            sys.exit(1)  # all has been said; a sweep goes on, and counts at its end
+
+
+def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
+    """Whether there is something to train; `cfg.paths.run_dir` is then where.
+
+    What was begun before goes on in its folder, unless it is done; a folder that holds another run is not
+    touched.
+    """
+    run_dir, key = Path(cfg.paths.run_dir), identity(what_matters(plain(cfg)))
+    folder = run_before(run_dir, key, in_sweep=in_sweep) if cfg.rerun != "all" else None
+    if folder and (reason := left_alone(folder, cfg.rerun)):
+        log.info("%s: %s", shown(folder), reason)
+        leave(run_dir)
+        return False
+    if folder is None and (run_dir / SUMMARY).is_file():
+        folder = Path(new_folder(str(run_dir.parent), run_dir.name))
+    if folder and folder != run_dir:
+        leave(run_dir)
+        log_to(folder / "train.log")
+        cfg.paths.run_dir = str(folder)
+    return True
 
 
 def train(
@@ -66,47 +93,76 @@ def train(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
+    from src.engine.resume import clear, resume_point
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Stopped, Summary, finite, write_json
+    from src.reports.summary import Stopped, Summary, finite, read_summary, write_json
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
     matters = what_matters(plain(cfg))
     facts = {"seed": cfg.seed, "identity": identity(matters), "options": chosen} | provenance(overrides)
-    summary = Summary(run_dir, write=first_process, **facts)
+    locked = lock(run_dir) if first_process else None
+    if first_process and locked is None:
+        log.error("error: %s is being trained in another process: left alone.", shown(run_dir))
+        raise RunFailed
+    begun = (run_dir / SUMMARY).is_file()  # and cut off: who calls this has looked
+    point = resume_point(run_dir) if begun else None
+    known = read_summary(run_dir) | {"status": "running"} if point else {}  # what it has found out
+    if first_process:
+        if begun and not point:
+            clear(run_dir)
+        save_config(cfg, overrides, run_dir)
+    summary = Summary(run_dir, write=first_process, **known | facts)
     if first_process:
         write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
     try:
         with summary.recording():
-            fit(cfg, summary, callbacks, test=test)
+            fit(cfg, summary, point, callbacks, test=test)
             if first_process:
                 draw(run_dir)
     except Stopped as stopped:
         log.info("%s", stopped)
         raise
+    except SystemExit as stop:  # Lightning's answer to Ctrl-C
+        raise KeyboardInterrupt from stop
     except Exception as error:
-        raise RunFailed(report_failure(error, run_dir)) from error
+        # of several processes only the first to fail writes, and speaks
+        raise RunFailed(report_failure(error, run_dir) if summary.write else None) from error
+    finally:
+        if locked:
+            locked.close()
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
 
 
-def fit(cfg: DictConfig, summary: "Summary", callbacks: Sequence["L.Callback"], *, test: bool) -> None:
-    """Build the parts, train and, if asked to, test."""
+def fit(
+    cfg: DictConfig,
+    summary: "Summary",
+    point: "ResumePoint | None",
+    callbacks: Sequence["L.Callback"],
+    *,
+    test: bool,
+) -> None:
+    """Build the parts, train and, if asked to, test; a run that was cut off goes on at `point`."""
     import lightning as L
 
     from src.callbacks.hparams import HparamsTab
     from src.callbacks.recorder import Recorder
     from src.config.build import build, build_all
     from src.config.resume import checkpoint_file
+    from src.engine.checkpoint_file import WholeCheckpoints
     from src.engine.quiet import quiet
     from src.engine.run import fit_and_test
     from src.metrics.cost import count_macs, num_params
 
     quiet()
-    ckpt_path = str(checkpoint_file(cfg.ckpt_path)) if cfg.ckpt_path else None
+    ckpt_path = checkpoint_file(cfg.ckpt_path) if cfg.ckpt_path else None
+    if point:
+        log.info("goes on:    behind step %d of %s", point.step, shown(point.path))
+        ckpt_path = point.path
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     module = build(cfg.module)
@@ -114,15 +170,30 @@ def fit(cfg: DictConfig, summary: "Summary", callbacks: Sequence["L.Callback"], 
     module.hparams.update(config)  # kept in checkpoints
     trainer = build(
         cfg.trainer,
-        callbacks=[Recorder(summary), HparamsTab(summary, config), *build_all(cfg.callbacks), *callbacks],
+        callbacks=[
+            Recorder(summary, goes_on=point is not None),
+            HparamsTab(summary, config),
+            *build_all(cfg.callbacks),
+            *callbacks,
+        ],
         logger=build_all(cfg.logger),
+        plugins=[WholeCheckpoints()],
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
     summary.update(**cost, device=device_name(trainer))
     if trainer.is_global_zero:
         log.info("run folder: %s", shown(Path(summary.path.parent)))
         log.info("device:     %s", summary.facts["device"])
-    fit_and_test(trainer, module, datamodule, ckpt_path=ckpt_path, test=test)
+    checkpoint = str(ckpt_path) if ckpt_path else None
+    fit_and_test(trainer, module, datamodule, ckpt_path=checkpoint, test=test)
+
+
+def save_config(cfg: DictConfig, overrides: list[str], run_dir: Path) -> None:
+    """Leave the composed configuration in `.hydra`; Hydra would do so for jobs that are done, too."""
+    folder = run_dir / ".hydra"
+    folder.mkdir(exist_ok=True)
+    OmegaConf.save(cfg, folder / "config.yaml")
+    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
 
 
 def plain(cfg: DictConfig) -> dict[str, object]:
@@ -159,5 +230,13 @@ def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
     log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
 
 
+def conclude(sweep_dir: Path) -> None:
+    """End a sweep with the table of its runs."""
+    from src.compare import conclude as write_table
+
+    log_to_terminal()
+    write_table([sweep_dir], sweep_dir)
+
+
 if __name__ == "__main__":
-    run_command(job)
+    run_command(job, conclude)

@@ -13,7 +13,8 @@ class RunCheckpoint(ModelCheckpoint):
     """One checkpoint file in the run's folder, saved at the end of an epoch.
 
     With `monitor` it holds the best epoch by that metric and stays away from runs without
-    validation; without, the last epoch. A run that resumes another one takes the other's best along.
+    validation; without, the last epoch. A run that resumes another one takes the other's best along; one
+    that goes on in its own folder has it there, wherever that has been moved to.
     """
 
     def __init__(self, *, dirpath: str, filename: str, monitor: str | None = None, mode: str = "max") -> None:
@@ -34,9 +35,9 @@ class RunCheckpoint(ModelCheckpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from another run's folder as if it were this one, with a copy of its best."""
-        old_best = Path(state_dict["best_model_path"])
         assert self.dirpath is not None
-        new_best = Path(self.dirpath) / old_best.name
+        new_best = Path(self.dirpath) / Path(state_dict["best_model_path"]).name
+        old_best = new_best if new_best.is_file() else Path(state_dict["best_model_path"])
         kept = {}
         if self.monitor and old_best.is_file():
             copy_once(old_best, new_best)

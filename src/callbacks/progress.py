@@ -7,18 +7,19 @@ import lightning as L
 from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import Tensor
 
+from src.config.console import shares_terminal
 from src.engine.classifier import StageMetrics
 
 
 class TrainingBar(TQDMProgressBar):
-    """A tqdm bar on a terminal or in a notebook; silent where output goes to a file.
+    """A tqdm bar on a terminal or in a notebook; silent in a file, and where jobs share a terminal.
 
     Its numbers are fetched from the device only when the bar is redrawn.
     """
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         super().setup(trainer, pl_module, stage)
-        if not (sys.stdout.isatty() or "ipykernel" in sys.modules):
+        if shares_terminal() or not (sys.stdout.isatty() or "ipykernel" in sys.modules):
             self.disable()
 
     def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:

@@ -4,8 +4,11 @@ from typing import Any
 
 import lightning as L
 
+from src.callbacks.board import board_step
 from src.metrics.throughput import Stopwatch
 from src.reports.summary import Summary
+
+TRAIN = ("train/loss", "train/acc", "train/images_per_second", "train/seconds")
 
 
 class Recorder(L.Callback):
@@ -13,10 +16,15 @@ class Recorder(L.Callback):
 
     `val/acc` and `val/loss` are those of the best epoch by val/acc, whose weights are tested. Time
     and images count training alone, and go on through a resume.
+
+    Args:
+        summary: of the run.
+        goes_on: the run goes on in its own folder as if nothing had been; one that had stopped early stays
+            stopped. (One that takes another run's checkpoint wants more epochs.)
     """
 
-    def __init__(self, summary: Summary) -> None:
-        self.summary = summary
+    def __init__(self, summary: Summary, *, goes_on: bool = False) -> None:
+        self.summary, self.goes_on = summary, goes_on
         self.total, self.epoch = Stopwatch(), Stopwatch()
         self.best: dict[str, float] = {}
 
@@ -36,9 +44,16 @@ class Recorder(L.Callback):
         self.epoch.stop()
         self.total.images += self.epoch.images
         self.total.seconds += self.epoch.seconds
-        pl_module.log("train/images_per_second", self.epoch.images_per_second, sync_dist=True)
-        pl_module.log("train/seconds", self.total.seconds, rank_zero_only=True)
+        speed = self.epoch.images_per_second
+        pl_module.log("train/images_per_second", speed, sync_dist=True, logger=False)
+        # sync_dist does nothing beside rank_zero_only, but keeps Lightning from recommending it
+        pl_module.log("train/seconds", self.total.seconds, sync_dist=True, rank_zero_only=True, logger=False)
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
+        row = {key: metrics[key] for key in TRAIN if key in metrics} | {"epoch": trainer.current_epoch}
+        # Lightning would write them behind the checkpoint: a kill between the two would lose them
+        for logger in trainer.loggers:
+            logger.log_metrics(row, board_step(trainer))
+            logger.save()
         if metrics.get("val/acc", -1.0) > self.best.get("val/acc", -1.0):
             self.best = {key: metrics[key] for key in ("val/acc", "val/loss")}
             self.best["best_epoch"] = trainer.current_epoch + 1
@@ -54,6 +69,22 @@ class Recorder(L.Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}
         self.summary.update(**{key: value for key, value in found.items() if key.startswith("test/")})
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.goes_on:  # and had stopped early: as where max_epochs was reached
+            progress = trainer.fit_loop.epoch_progress.current
+            progress.completed = progress.processed  # type: ignore[attr-defined]
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["stopped_early"] = trainer.should_stop
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if self.goes_on and trainer.training:
+            trainer.should_stop = checkpoint.get("stopped_early", False)
 
     def state_dict(self) -> dict[str, Any]:
         return {"images": self.total.images, "seconds": self.total.seconds, "best": self.best}

@@ -17,6 +17,7 @@ from src.callbacks.board import board_step, boards
 from src.drawing.charts import as_image
 from src.drawing.sheet import as_chw, save
 from src.drawing.updates import ConvUpdate, updates_figure
+from src.engine.curves_file import read_rows, replace_rows, rows_before
 from src.metrics.updates import (
     angle,
     clipped_share,
@@ -84,6 +85,15 @@ class UpdateMonitor(L.Callback):
         self.invariant: set[str] | None = None
 
     @rank_zero_only
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A run that goes on in its folder keeps the rows in front of its checkpoint."""
+        path = self.folder / NAME
+        if path.is_file():
+            kept = rows_before(trainer.global_step, read_rows(path))
+            replace_rows(path, [field.name for field in fields(Row)], kept)
+            self.keep([as_row(row) for row in kept])
+
+    @rank_zero_only
     def on_before_optimizer_step(
         self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Optimizer
     ) -> None:
@@ -117,13 +127,16 @@ class UpdateMonitor(L.Callback):
             self.invariant = scale_invariant(net_of(pl_module), batch[0].shape[1:])
         rows = list(measured(self.before, self.invariant, board_step(trainer)))
         self.before = {}
-        for row in rows:
-            self.rows.setdefault(row.layer, []).append(row)
+        self.keep(rows)
         append(self.folder / NAME, rows)
         for writer in boards(trainer):
             for row in rows:
                 for tag, value in scalars(row).items():
                     writer.add_scalar(tag, value, row.step)
+
+    def keep(self, rows: list[Row]) -> None:
+        for row in rows:
+            self.rows.setdefault(row.layer, []).append(row)
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -203,6 +216,12 @@ def scalars(row: Row) -> dict[str, float]:
     if row.layer == ALL:
         found["clip/share"] = row.clipped
     return found
+
+
+def as_row(line: dict[str, str]) -> Row:
+    """A line of the file, read back."""
+    step, name, *values = (line[field.name] for field in fields(Row))
+    return Row(int(step), name, *(float(value) if value else None for value in values))  # type: ignore[arg-type]
 
 
 def append(path: Path, rows: list[Row]) -> None:

@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, Node, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.config.rules import MISTYPED_ON_PURPOSE, problems
 
@@ -27,21 +28,35 @@ class ConfigError(ValueError):
     """A mistake in the configuration, told in one line."""
 
 
-def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> None:
-    """Raise `ConfigError` if any job that `overrides` ask for cannot be composed or makes no sense."""
+def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[DictConfig]:
+    """Compose the jobs that `overrides` ask for, the first `MAX_JOBS_CHECKED` of them.
+
+    Raises:
+        ConfigError: one of them cannot be composed or makes no sense.
+    """
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         assert isinstance(loader, ConfigLoaderImpl)
-        for override in (parsed := parse(overrides, loader)):
+        parsed = parse(overrides, loader)
+        if sweep:
+            parsed = last_of_each(parsed)
+        for override in parsed:
             check_option(override, loader)
             if override.is_sweep_override() and not sweep:
                 raise ConfigError(
                     f"{override.input_line} asks for several runs: add -m (python -m src.train -m "
                     f"{override.input_line}), or give one value."
                 )
+        check_hydra_keys(parsed, config_name)
         bases: dict[tuple[str, ...], DictConfig] = {}
-        for job in islice(jobs(parsed), MAX_JOBS_CHECKED):
-            check_job(job, loader, config_name, bases)
+        given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
+        launcher = str(given.get("hydra/launcher", "basic"))
+        has_folder = "hydra.run.dir" in given
+        found = [check_job(job, loader, config_name, bases) for job in islice(jobs(parsed), MAX_JOBS_CHECKED)]
+        for cfg in found:
+            for problem in process_problems(cfg, sweep=sweep, launcher=launcher, has_folder=has_folder):
+                raise ConfigError(problem)
+        return found
 
 
 def jobs(parsed: list[Override]) -> Iterator[list[str]]:
@@ -53,6 +68,19 @@ def jobs(parsed: list[Override]) -> Iterator[list[str]]:
         for o in parsed
     ]
     yield from map(list, product(*choices))
+
+
+def job_overrides(overrides: list[str]) -> list[list[str]]:
+    """The overrides of all the jobs of a sweep, in their order."""
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        assert isinstance(loader, ConfigLoaderImpl)
+        return list(jobs(last_of_each(parse(overrides, loader))))
+
+
+def last_of_each(parsed: list[Override]) -> list[Override]:
+    """Of several overrides of one key the last, in the place of the first: as Hydra's sweeper does it."""
+    return list({o.get_key_element(): o for o in parsed}.values())
 
 
 def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
@@ -87,9 +115,20 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
             )
 
 
+def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
+    """Check that keys such as `hydra.launcher.n_jobs` exist; resolving their values would make folders."""
+    values = [o for o in parsed if o.key_or_group.startswith("hydra.")]
+    if not values:
+        return
+    options = [o.input_line or "" for o in parsed if o.key_or_group.startswith("hydra/")]
+    base = compose(config_name, options, return_hydra_config=True)
+    for override in values:
+        check_exists(override, base)
+
+
 def check_job(
     overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], DictConfig]
-) -> None:
+) -> DictConfig:
     """Check one job's keys, types and values; `bases` keeps what one choice of options composes to."""
     groups, values = groups_and_values(parse(overrides, loader), loader)
     chosen = tuple(o.input_line or "" for o in groups)
@@ -101,6 +140,7 @@ def check_job(
         check_whole(cfg)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(plain_words(error)) from None
+    return cfg
 
 
 def groups_and_values(
@@ -151,11 +191,7 @@ def plain_words(error: Exception) -> str:
 def check_key(override: Override, base: DictConfig) -> None:
     """Check that a value override names a key that exists, with a value of the key's type."""
     key = override.key_or_group
-    if not override.is_add() and find(key, base) is None:
-        raise ConfigError(
-            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
-            f"python -m src.train --help lists the groups, --cfg job the keys.)"
-        )
+    check_exists(override, base)
     if override.is_add() or override.is_delete() or key in MISTYPED_ON_PURPOSE:
         return
     try:
@@ -166,6 +202,17 @@ def check_key(override: Override, base: DictConfig) -> None:
     wanted = wanted_type(default, value)
     if wanted and not (isinstance(value, str) and "${" in value):
         raise ConfigError(f"{key} must be {wanted}: got {value!r}. Default: {plain(default)!r}.")
+
+
+def check_exists(override: Override, base: DictConfig) -> None:
+    """Check that what an override sets or removes is there."""
+    key = override.key_or_group
+    if not override.is_add() and find(key, base) is None:
+        shown = "hydra" if key.startswith("hydra.") else "job"
+        raise ConfigError(
+            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
+            f"python -m src.train --help lists the groups, --cfg {shown} the keys.)"
+        )
 
 
 def wanted_type(default: object, value: object) -> str | None:

@@ -1,43 +1,83 @@
 """What every command does with its arguments before it imports anything heavy."""
 
 import os
+import signal
 import sys
+import textwrap
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
 from src.config.check import ConfigError, check
 from src.config.help import help_text
+from src.config.multirun import ending, multirun, opening, place
 from src.config.resume import with_run_overrides
+from src.config.sweep import Sweep
 
 
 class RunFailed(Exception):
     """A run has failed and has said so already."""
 
 
-def run_command(job: Callable[[], None]) -> None:
+class Terminated(BaseException):
+    """SIGTERM: somebody wants this process to end."""
+
+
+def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> None:
     """Answer `--help`, check the arguments, then let Hydra run `job`; every failure is one line.
 
-    Exit codes: 0 done, 1 a run failed, 2 the arguments are wrong.
+    Exit codes: 0 done, 1 a run failed, 2 the arguments are wrong, 130 Ctrl-C, 143 SIGTERM.
+
+    Args:
+        job: Hydra's: one run, or one job of a sweep.
+        conclude: leaves the table of what is done in a sweep's folder, however the sweep has ended.
     """
     args = sys.argv[1:]
     if "--help" in args or "-h" in args:
         print(help_text())
         return
     try:
-        sys.argv[1:] = prepare(args)
+        sys.argv[1:], sweep = prepare(args)
     except ConfigError as error:
         fail(str(error), code=2)
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR")
+    if sweep:
+        print(opening(sweep), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come through to here instead of printing tracebacks
+    signal.signal(signal.SIGTERM, terminate)
+    code = 1
     try:
         job()
+        code = 0
     except RunFailed:
-        sys.exit(1)
+        pass
+    except KeyboardInterrupt:
+        code = 128 + signal.SIGINT
+    except Terminated:
+        code = 128 + signal.SIGTERM
+    except Exception as error:  # a launcher's: no srun, a worker that was killed, a job that SLURM ended
+        if wants_traceback:
+            raise
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
+        print(f"error: {reason} (HYDRA_FULL_ERROR=1 shows the traceback)", file=sys.stderr)
+    finally:
+        if sweep:
+            conclude(sweep.folder)
+            sweep.locked.close()
+    if sweep and (problem := ending(sweep, stopped=code > 1)):
+        fail(problem, code=code or 1)
+    sys.exit(code)
 
 
-def prepare(args: list[str]) -> list[str]:
-    """Check command-line arguments and complete them for Hydra.
+def terminate(*_: object) -> NoReturn:
+    """Answer a signal where the program stands, as Python answers Ctrl-C."""
+    raise Terminated
+
+
+def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
+    """Check command-line arguments and complete them for Hydra; find and lock the folder of a sweep.
 
     Raises:
         ConfigError: something in them cannot work.
@@ -55,11 +95,17 @@ def prepare(args: list[str]) -> list[str]:
         or parsed.config_path
         or parsed.config_name
     ):
-        return args  # somebody who knows Hydra brings their own files
+        return args, None  # somebody who knows Hydra brings their own files
     overrides = with_run_overrides(parsed.overrides)
-    check(overrides, sweep=parsed.multirun)
     flags = [arg for arg in args if arg not in parsed.overrides]
-    return flags + overrides
+    whole = multirun(overrides, flag=parsed.multirun)
+    if whole is None or parsed.cfg or parsed.info:
+        check(overrides, sweep=parsed.multirun)
+        return flags + overrides, None
+    sweep = place(whole)
+    quoted = str(sweep.folder).replace("'", "\\'")
+    others = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
+    return flags + others + [f"hydra.sweep.dir='{quoted}'"], sweep
 
 
 def fail(message: str, *, code: int) -> NoReturn:

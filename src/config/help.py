@@ -6,7 +6,8 @@ from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 
 # In the order in which one reads a run; a group that is not here comes last, without words.
 GROUPS = {
-    "experiment": "a whole recipe",
+    "experiment": "a whole recipe, or a sweep of several runs that needs no -m",
+    "size": "how large network and training are, behind the experiment: for a CPU or a GPU",
     "data": "what is learned from",
     "augment": "how training images are varied",
     "model": "the network",
@@ -20,6 +21,7 @@ GROUPS = {
     "logger": "where curves go",
     "debug": "finding out what is wrong",
     "paths": "folders",
+    "hydra/launcher": "where the runs of a sweep (-m) happen; without: here, one after the other",
 }
 
 EXAMPLES = """\
@@ -27,6 +29,7 @@ EXAMPLES = """\
   python -m src.train norm=ln scheduler=onecycle             # the seed system's experiment
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
+  python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it goes on
   python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
 
 Finished runs: python -m src.evaluate --help, python -m src.explain --help
@@ -47,6 +50,7 @@ def help_text() -> str:
         "Groups and their options (* is the default):",
     ]
     found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra", *NOT_COMPOSED}
+    found.add("hydra/launcher")
     for group in [*(g for g in GROUPS if g in found), *sorted(found - set(GROUPS))]:
         lines += ["", f"{group}=   {GROUPS.get(group, '')}"]
         for path in sorted((CONF_DIR / group).glob("[!_]*.yaml")):

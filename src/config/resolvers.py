@@ -1,6 +1,7 @@
 """The functions that YAML files call as `${name:arguments}`. Importing this module registers them."""
 
 import re
+import warnings
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -64,9 +65,16 @@ def count_folders(folder: str) -> int:
     return sum(entry.is_dir() and not entry.name.startswith(".") for entry in Path(folder).iterdir())
 
 
+def thread_limit(num_cores: int | None) -> dict[str, str]:
+    """The environment in which torch, once imported, uses `num_cores` threads; empty for None: all cores."""
+    return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(num_cores)) if num_cores else {}
+
+
 def register() -> None:
     """Make the functions known to OmegaConf; doing it twice is harmless."""
-    for function in (run_name, part_of, decay_to, count_folders):
+    # conf/hydra/launcher/ holds presets: the plugins' own options of the same names add the other keys
+    warnings.filterwarnings("ignore", message="(?s).*validated against ConfigStore schema")
+    for function in (run_name, part_of, decay_to, count_folders, thread_limit):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     # Cached, so that one job sees one folder however often the name is read.
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)

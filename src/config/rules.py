@@ -74,6 +74,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.gradient_clip_algorithm": ("value", "norm"),
     "scheduler.anneal_strategy": ("cos", "linear"),
     "scheduler.interval": ("step", "epoch"),
+    "rerun": ("unfinished", "failed", "all"),
     "scheduler.mode": ("min", "max"),
 }
 

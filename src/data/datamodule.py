@@ -138,9 +138,18 @@ class ImageDataModule(L.LightningDataModule):
         return self.source.test, np.arange(len(self.source.test))
 
     def eval_loader(self, stage: str) -> DataLoader[Batch]:
-        """Each process takes every `world_size`-th image: none is lost or counted twice."""
+        """Each process takes every `world_size`-th image: none is lost or counted twice.
+
+        Raises:
+            ValueError: there are too few images for every process to have one.
+        """
         data, indices = self.eval_data(stage)
         rank, world_size = self.place()
+        if len(indices) < world_size:  # one without images would not answer when results are gathered
+            raise ValueError(
+                f"{world_size} processes cannot share {len(indices)} {stage} images out: set "
+                f"trainer.devices to {len(indices)} or fewer."
+            )
         return self.loader(EvalSet(data, indices[rank::world_size], self.stats))
 
     def eval_inputs(self, stage: str, positions: np.ndarray) -> Tensor:

@@ -78,6 +78,7 @@ class Classifier(L.LightningModule):
             StageMetrics(num_classes) for _ in range(3)
         )
         self.flip_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.looked = False
 
     def forward(self, images: Tensor) -> Tensor:
         """BCHW -> logits (B, K)."""
@@ -114,8 +115,25 @@ class Classifier(L.LightningModule):
     ) -> None:
         """Add a batch to the epoch's `<stage>/loss` and `<stage>/acc`."""
         metrics.update(loss, logits, labels)
-        self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True)
-        self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True)
+        curves = stage != "train"  # the Recorder writes those of training, in front of the checkpoint
+        self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True, logger=curves)
+        self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True, logger=curves)
+
+    def on_train_epoch_end(self) -> None:
+        """Let a schedule that reads a metric look at the epoch now.
+
+        Lightning would do it behind the checkpoint, and a run that goes on from there would miss it.
+        """
+        self.trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+        self.looked = True
+
+    def on_train_epoch_start(self) -> None:
+        self.looked = False
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Advance the schedule, unless it has looked at this epoch already."""
+        if not self.looked:
+            super().lr_scheduler_step(scheduler, metric)
 
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule for the length of this run."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 NAME = "summary.json"
+INTERRUPTED = "failed: interrupted"
 
 
 class Stopped(Exception):
@@ -21,7 +22,9 @@ class Summary:
     def __init__(self, run_dir: str | Path, *, write: bool = True, **facts: Any) -> None:
         self.path, self.write = Path(run_dir) / NAME, write
         self.facts: dict[str, Any] = {}
-        self.update(status="running", **facts)
+        if write:
+            self.failure.unlink(missing_ok=True)
+        self.update(**{"status": "running"} | facts)
 
     def update(self, **facts: Any) -> None:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
@@ -29,11 +32,17 @@ class Summary:
         if self.write:
             write_json(self.path, self.facts)
 
+    @property
+    def failure(self) -> Path:
+        """The traceback of a run that failed; of several processes, who creates it was the first to fail."""
+        return self.path.with_name("traceback.txt")
+
     @contextmanager
     def recording(self) -> Iterator[None]:
         """`completed` if the block ends, `failed: …` with the reason if it raises or is interrupted.
 
         What a `Stopped` says stands there as it is.
+        Of several processes the first to fail writes: what the others meet then is only what came of it.
         """
         try:
             yield
@@ -41,12 +50,22 @@ class Summary:
             self.update(status=str(end))
             raise
         except BaseException as error:
-            # Lightning turns Ctrl-C into SystemExit
-            stopped = isinstance(error, (KeyboardInterrupt, SystemExit))
-            reason = "interrupted" if stopped else one_line(error)
-            self.update(status=f"failed: {reason}")
+            # Ctrl-C, which Lightning turns into SystemExit, and SIGTERM are no errors
+            failed = isinstance(error, Exception)
+            if failed:
+                self.write = created(self.failure)
+            self.update(status=f"failed: {one_line(error)}" if failed else INTERRUPTED)
             raise
         self.update(status="completed")
+
+
+def created(path: Path) -> bool:
+    """Create an empty file; False if it is there already. Of several processes only one gets True."""
+    try:
+        path.touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -259,13 +259,13 @@ def test_training_is_the_same_to_the_bit(tmp_path: Path) -> None:
             assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_the_file_goes_on_where_there_is_one(tmp_path: Path) -> None:
+def test_rows_of_steps_that_are_done_again_are_replaced(tmp_path: Path) -> None:
     for _ in range(2):
         fit(tmp_path, monitor=UpdateMonitor(folder=str(tmp_path), every_n_steps=3))
     lines = (tmp_path / "updates.csv").read_text(encoding="utf-8").splitlines()
     header = "step,layer,lr,grad_norm,weight_norm,update,angle,equilibrium,clipped"
     assert [n for n, line in enumerate(lines) if line == header] == [0]
-    assert len(lines) == 1 + 2 * 2 * (len(LAYERS) + 1)
+    assert len(lines) == 1 + 2 * (len(LAYERS) + 1)
 
 
 def test_only_the_first_process_measures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ import pytest
 
 from src.config.check import ConfigError, check
 from src.config.cli import prepare
+from src.config.identity import identity, what_matters
+from src.config.multirun import multirun, plain
 
 MISTAKES = [
     ("optimizer.lrr=0.1", "optimizer.lrr does not exist. Did you mean optimizer.lr?"),
@@ -12,7 +14,7 @@ MISTAKES = [
     ("epochs=5", "Did you mean trainer.max_epochs?"),
     ("optmizer=adam", "Did you mean optimizer?"),
     ("data.batchsize=8", "Did you mean data.batch_size?"),
-    ("experiment=seed", "Valid: cpu, explanation_health, quickstart"),
+    ("experiment=seed", "Valid: cpu, explanation_health, lr_grid, norms"),
     ("~callbacks.bests", "callbacks.bests does not exist. Did you mean callbacks.best?"),
     ("optimizer=sgd,adam", "add -m"),
     ("norm", "cannot read 'norm'"),
@@ -88,3 +90,31 @@ def test_every_job_of_a_sweep_is_checked() -> None:
 def test_a_flag_that_is_none_is_named() -> None:
     with pytest.raises(ConfigError, match="--epochs is not a flag: settings are written key=value"):
         prepare(["--epochs", "5"])
+
+
+@pytest.mark.parametrize(
+    ("name", "num_jobs"),
+    [("norms", 15), ("optimizers", 15), ("schedulers", 21), ("lr_grid", 5), ("seed_study", 10)],
+)
+def test_named_comparisons_compose_in_both_sizes(name: str, num_jobs: int) -> None:
+    for size, width, epochs in (("cpu", 16, 5), ("gpu", 64, 30)):
+        whole = multirun([f"experiment={name}", f"size={size}"], flag=False)
+        assert whole is not None
+        configs = check(whole.overrides, sweep=True)
+        assert len(configs) == num_jobs
+        assert len({identity(what_matters(plain(cfg))) for cfg in configs}) == num_jobs
+        assert {cfg.model.width for cfg in configs} == {width}
+        assert {cfg.trainer.max_epochs for cfg in configs} == {epochs}
+        assert {cfg.task_name for cfg in configs} == {name}
+
+
+def test_what_is_typed_wins_over_a_comparisons_own_values() -> None:
+    whole = multirun(["experiment=norms", "seed=7"], flag=False)
+    assert whole is not None
+    assert [(cfg.norm._target_, cfg.seed) for cfg in check(whole.overrides, sweep=True)][-1][1] == 7
+    assert len(check(whole.overrides, sweep=True)) == 5
+    assert multirun(["experiment=cpu"], flag=False) is None
+    with pytest.raises(ConfigError, match=r"norm=lm does not exist"):
+        prepare(["experiment=norms", "norm=bn,lm"])
+    with pytest.raises(ConfigError, match="rerun must be one of unfinished, failed, all: got some"):
+        prepare(["-m", "norm=bn,ln", "rerun=some"])

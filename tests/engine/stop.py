@@ -1,5 +1,7 @@
 """A callback that ends a run early, as an interruption between epochs would."""
 
+import shutil
+
 import lightning as L
 
 
@@ -17,3 +19,14 @@ class BreakInSecondEpoch(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.current_epoch == 1:
             next(pl_module.parameters()).data.fill_(float("nan"))
+
+
+class CopyFolder(L.Callback):
+    """Copy the run's folder as it lies on the disk behind a step: what a kill at that moment would leave."""
+
+    def __init__(self, folder: str, to: str, step: int) -> None:
+        self.folder, self.to, self.step = folder, to, step
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        if trainer.global_step == self.step:
+            shutil.copytree(self.folder, self.to)

@@ -1,0 +1,108 @@
+"""What a command asks Hydra to sweep, where that happens, and the lines around it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.config.check import check, groups_and_values, job_overrides, parse
+from src.config.identity import identity, what_matters
+from src.config.resolvers import CONF_DIR
+from src.config.sweep import Sweep, find_sweep, runs_in
+
+
+@dataclass(frozen=True)
+class Multirun:
+    """Overrides of a sweep, those of an experiment that is one in front, and the folder if one was named."""
+
+    overrides: list[str]
+    folder: Path | None
+
+
+def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
+    """What is swept, or None where the command is one run.
+
+    Args:
+        overrides: as typed.
+        flag: whether -m was typed; an experiment may be a sweep without.
+
+    Raises:
+        ConfigError: an override cannot be read.
+    """
+    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        parsed = [o for o in parse(overrides, loader) if not o.is_sweep_override()]  # type: ignore[arg-type]
+        groups, values = groups_and_values(parsed, loader)  # type: ignore[arg-type]
+        of_hydra = [o for o in values if o.key_or_group.startswith("hydra.")]
+        try:
+            cfg = compose("train", [o.input_line or "" for o in groups + of_hydra], return_hydra_config=True)
+            if not flag and cfg.hydra.mode != RunMode.MULTIRUN:
+                return None
+            params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
+            named = any(o.key_or_group == "hydra.sweep.dir" for o in of_hydra)
+            folder = Path(cfg.hydra.sweep.dir) if named else None
+        except (HydraException, OmegaConfBaseException):
+            params, folder = {}, None  # a mistake, which the check of the jobs tells better
+            if not flag:
+                return None
+    return Multirun([f"{key}={value}" for key, value in params.items()] + overrides, folder)
+
+
+def place(whole: Multirun) -> Sweep:
+    """Check every job of a sweep, then find and lock its folder.
+
+    Raises:
+        ConfigError: a job that cannot work, or another process works at the sweep.
+    """
+    configs = [plain(cfg) for cfg in check(whole.overrides, sweep=True)]
+    jobs = [identity(what_matters(config)) for config in configs]
+    jobs += [" ".join(overrides) for overrides in job_overrides(whole.overrides)[len(jobs) :]]
+    first = configs[0]
+    parent = Path(first["paths"]["output_dir"]) / first["task_name"] / "multiruns"
+    return find_sweep(whole.folder, parent, jobs, anew=first["rerun"] == "all")
+
+
+def plain(cfg: DictConfig) -> dict:  # type: ignore[type-arg]  # any plain values
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return resolved
+
+
+def opening(sweep: Sweep) -> str:
+    """The line that a sweep begins with."""
+    done, total = sweep.count("completed"), len(sweep.jobs)
+    if done >= total:
+        return (
+            f"all {total} jobs of this sweep were done before, in {sweep.folder}: nothing is trained. If the "
+            f"code has changed since, rerun=all does them again, in a new folder."
+        )
+    if runs_in(sweep.folder):
+        return f"sweep folder: {sweep.folder} goes on: {done} of {total} jobs are done"
+    return f"sweep folder: {sweep.folder} ({total} jobs)"
+
+
+def ending(sweep: Sweep, *, stopped: bool) -> str | None:
+    """What has to be said of a sweep that is not complete, in one line."""
+    total, done = len(sweep.jobs), sweep.count("completed")
+    if stopped:
+        return f"stopped: {done} of {total} jobs are done. The same command goes on in {sweep.folder}."
+    failed = [folder.name for folder, facts in runs_in(sweep.folder).items() if has_failed(facts)]
+    if failed:
+        return (
+            f"{len(failed)} of {total} jobs failed, in {sweep.folder}: {', '.join(failed)}. The same command "
+            f"with rerun=failed tries them again."
+        )
+    if done < total:
+        return f"{total - done} of {total} jobs are not done, in {sweep.folder}: the same command goes on."
+    return None
+
+
+def has_failed(facts: dict[str, object]) -> bool:
+    """Whether a run ended in an error, not by being cut off."""
+    status = str(facts.get("status"))
+    return status.startswith("failed") and status != "failed: interrupted"

@@ -1,0 +1,101 @@
+"""`metrics.csv` in a run's folder, and event files for TensorBoard, both able to go on after a cut."""
+
+import csv
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers.logger import Logger
+from lightning.pytorch.utilities import rank_zero_only
+
+from src.engine.resume import resume_point
+
+
+class CurvesFile(Logger):
+    """One row a call in `metrics.csv`, with columns in alphabetical order and `step` among them.
+
+    A file that is there already belongs to a run that was cut off: rows before the step that it goes on
+    from stay, later ones go, for they are done again. (Lightning's CSVLogger would delete the file.)
+
+    Args:
+        save_dir: the run's folder.
+    """
+
+    def __init__(self, *, save_dir: str) -> None:
+        super().__init__()
+        self.path = Path(save_dir) / "metrics.csv"
+        self.columns: list[str] | None = None  # None: nothing read or written yet
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        row = {**metrics, "step": step}
+        rows = self.rows_to_keep() if self.columns is None else None
+        columns = sorted({*row, *(self.columns or ()), *(rows[0] if rows else ())})
+        if columns != self.columns:
+            replace_rows(self.path, columns, read_rows(self.path) if rows is None else rows)
+            self.columns = columns
+        with self.path.open("a", newline="", encoding="utf-8") as file:
+            csv.DictWriter(file, columns).writerow(row)
+
+    def rows_to_keep(self) -> list[dict[str, str]]:
+        """What the file holds of the steps in front of the run's checkpoint."""
+        point = resume_point(self.save_dir)
+        return rows_before(point.step, read_rows(self.path)) if point else []
+
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """They are in summary.json and config.json."""
+
+
+class Board(TensorBoardLogger):
+    """Event files in a run's folder; a run that goes on there takes back what came behind its checkpoint.
+
+    Args:
+        save_dir: the run's folder.
+    """
+
+    def __init__(self, *, save_dir: str) -> None:
+        point = resume_point(save_dir)
+        super().__init__(
+            save_dir,
+            name="",
+            version="",
+            default_hp_metric=False,  # else the first metric of every run is an empty -1
+            purge_step=point.step if point else None,
+        )
+
+
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with a header; none where there is no file."""
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def rows_before(step: int, rows: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Rows of earlier steps; a last one that was cut off in the middle is no row."""
+    return [row for row in rows if None not in row.values() and int(row["step"]) < step]
+
+
+def replace_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    """Write a CSV file in one move, so that a kill leaves the old or the new one."""
+    temporary = path.with_name(f"{path.name}.tmp")
+    with temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)
+    temporary.replace(path)

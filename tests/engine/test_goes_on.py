@@ -1,0 +1,169 @@
+"""A run that was cut off goes on in its own folder, and ends as if nothing had been.
+
+A kill is what it leaves on the disk: copies of a run's folder at chosen moments, made while the run that
+nothing disturbs goes on beside them.
+"""
+
+import csv
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from src.callbacks.checkpoint import RunCheckpoint
+from src.engine.checkpoint_file import WholeCheckpoints
+from src.engine.resume import resume_point
+from src.notebook import Experiment, compose
+from src.reports.summary import read_summary
+from src.train import train
+from tests.conftest import TINY
+
+NUM_STEPS = 4  # an epoch
+SHORT = [
+    *TINY,
+    *("data=digits", "data.batch_size=64", "model.width=4", "model.strides=[2,2,2,2]", "callbacks=training"),
+    *("trainer.max_epochs=5", "trainer.limit_train_batches=4", "trainer.log_every_n_steps=2"),
+    "callbacks.updates.every_n_steps=3",
+]
+VARIANTS = [
+    ["norm=bn", "optimizer=adamw", "optimizer.lr=0.01", "scheduler=onecycle"],
+    # the rate falls behind epochs 2 and 4 if no epoch may pass without a rise of a whole accuracy
+    ["norm=ln", "optimizer=sgd", "scheduler=plateau", "scheduler.patience=0", "+scheduler.threshold=1.0"],
+]
+TIMES = ("train/seconds", "train/images_per_second")
+Row = dict[str, str]
+
+
+def run(experiment: Experiment, folder: Path) -> Path:
+    """Train in this folder, as the command does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    cfg = experiment.cfg.copy()
+    cfg.paths.run_dir = str(folder)
+    return train(cfg, overrides=experiment.overrides, options=experiment.options)
+
+
+def copies_at(steps: dict[str, int], tmp_path: Path) -> list[str]:
+    """Overrides that copy the folder of the run in `tmp_path/whole` behind these steps."""
+    return [
+        f"+callbacks.copy_{name}={{_target_: tests.engine.stop.CopyFolder, folder: '{tmp_path}/whole', "
+        f"to: '{tmp_path}/{name}', step: {step}}}"
+        for name, step in steps.items()
+    ]
+
+
+def rows(path: Path) -> list[Row]:
+    with path.open(newline="") as file:
+        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
+
+
+def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
+    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
+    events.Reload()
+    return {
+        tag: [(event.step, event.value) for event in events.Scalars(tag)]
+        for tag in events.Tags()["scalars"]
+        if tag not in TIMES and not tag.startswith("best/")
+    }
+
+
+def state(folder: Path, name: str) -> dict[str, Any]:
+    checkpoint: dict[str, Any] = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
+    return checkpoint
+
+
+def must_be_the_same(got: Path, want: Path) -> None:
+    for name in ("best", "last"):
+        ours, theirs = state(got, name), state(want, name)
+        assert ours["global_step"] == theirs["global_step"]
+        for key, tensor in theirs["state_dict"].items():
+            assert torch.equal(ours["state_dict"][key], tensor), key
+        assert ours["lr_schedulers"] == theirs["lr_schedulers"]
+    facts, wanted = read_summary(got), read_summary(want)
+    assert facts["status"] == "completed"
+    for key in ("epochs", "best_epoch", "val/acc", "val/loss", "test/acc", "test/loss", "train_images"):
+        assert facts[key] == wanted[key], key
+    assert rows(got / "metrics.csv") == rows(want / "metrics.csv")
+    assert rows(got / "updates.csv") == rows(want / "updates.csv")
+    assert scalars(got) == scalars(want)
+
+
+@pytest.mark.parametrize("variant", VARIANTS, ids=["bn-adamw-onecycle", "ln-sgd-plateau"])
+def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tmp_path: Path) -> None:
+    killed = {"first_epoch": 2, "in_the_middle": 2 * NUM_STEPS + 3, "epoch_begins": 4 * NUM_STEPS + 1}
+    whole = run(compose(*SHORT, *variant, *copies_at(killed, tmp_path)), tmp_path / "whole")
+    points = {name: resume_point(tmp_path / name) for name in killed}
+    assert [point and point.step for point in points.values()] == [None, 2 * NUM_STEPS, 4 * NUM_STEPS]
+    if "scheduler=plateau" in variant:
+        lrs = [row["lr"] for row in rows(whole / "updates.csv") if row["layer"] == "all"]
+        assert len(set(lrs)) >= 3, "the schedule must have moved for this to say anything"
+    for name in killed:
+        before = read_summary(tmp_path / name)
+        assert before["status"] == "running"
+        got = run(compose(*SHORT, *variant), tmp_path / name)
+        must_be_the_same(got, whole)
+        assert len(rows(got / "metrics.csv")) > 5 * (NUM_STEPS // 2 + 2), "steps, val and train of 5 epochs"
+
+
+def test_a_kill_between_best_and_last_goes_on_from_the_best(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = WholeCheckpoints.save_checkpoint
+    saved: list[int] = []
+
+    def save_and_copy(self: Any, checkpoint: dict[str, Any], path: Path, *args: Any, **kwargs: Any) -> None:
+        save(self, checkpoint, path, *args, **kwargs)
+        if Path(path).name == "best.ckpt" and checkpoint["global_step"] > NUM_STEPS and not saved:
+            saved.append(checkpoint["global_step"])
+            shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+
+    monkeypatch.setattr(WholeCheckpoints, "save_checkpoint", save_and_copy)
+    whole = run(compose(*SHORT, *VARIANTS[0]), tmp_path / "whole")
+    (step,) = saved
+    assert state(tmp_path / "killed", "last")["global_step"] == step - NUM_STEPS
+    point = resume_point(tmp_path / "killed")
+    assert point is not None
+    assert (point.path.name, point.step) == ("best.ckpt", step)
+    must_be_the_same(run(compose(*SHORT, *VARIANTS[0]), tmp_path / "killed"), whole)
+
+
+def test_a_kill_in_the_test_leaves_nothing_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=8"]
+    stop += ["+callbacks.early_stopping.min_delta=1.0"]  # never reached: stops behind epoch 2
+    only = [o for o in SHORT if not o.startswith(("callbacks", "trainer.max_epochs"))]
+    start = RunCheckpoint.on_test_start
+
+    def copy(self: Any, *args: Any) -> None:
+        if not (tmp_path / "killed").exists():
+            shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+        start(self, *args)
+
+    monkeypatch.setattr(RunCheckpoint, "on_test_start", copy, raising=False)
+    whole = run(compose(*only, *stop), tmp_path / "whole")
+    assert read_summary(whole)["epochs"] == 2
+    got = read_summary(run(compose(*only, *stop), tmp_path / "killed"))
+    for key in ("epochs", "val/acc", "test/acc", "test/loss", "train_seconds"):
+        assert got[key] == read_summary(whole)[key], key
+    assert rows(tmp_path / "killed" / "metrics.csv") == rows(whole / "metrics.csv")
+
+
+def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "last.ckpt"
+    WholeCheckpoints().save_checkpoint({"global_step": 1}, path)
+
+    def half(_: Any, file: Any) -> None:
+        file.write(b"half a checkpo")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(torch, "save", half)
+    with pytest.raises(KeyboardInterrupt):
+        WholeCheckpoints().save_checkpoint({"global_step": 2}, path)
+    assert torch.load(path, weights_only=True) == {"global_step": 1}
+    monkeypatch.undo()
+    WholeCheckpoints().save_checkpoint({"global_step": 3}, path)
+    assert torch.load(path, weights_only=True) == {"global_step": 3}
+    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
