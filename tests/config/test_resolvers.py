@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config.resolvers import count_folders, decay_to, new_folder, part_of, run_name
+from src.config.resolvers import count_folders, decay_to, new_folder, part_of, run_name, thread_limit
 
 
 @pytest.mark.parametrize(
@@ -43,3 +43,8 @@ def test_count_folders_counts_classes(tmp_path: Path) -> None:
     assert count_folders(str(tmp_path)) == 2
     with pytest.raises(FileNotFoundError, match="data.root must hold train"):
         count_folders(str(tmp_path / "nope"))
+
+
+def test_a_job_has_as_many_threads_as_cores_were_asked_for() -> None:
+    assert thread_limit(3) == {"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "3"}
+    assert thread_limit(None) == {}

@@ -92,3 +92,16 @@ def test_sampler_shares_an_epoch_between_processes(length: int, world_size: int)
     shares = [list(EpochSampler(length, seed=0, rank=r, world_size=world_size)) for r in range(world_size)]
     assert {len(share) for share in shares} == {-(-length // world_size)}
     assert {index for share in shares for _, index in share} == set(range(length))
+
+
+def test_evaluation_is_shared_out_without_a_remainder(monkeypatch: pytest.MonkeyPatch) -> None:
+    datamodule = module_of("data=digits")
+    shares = []
+    for rank in range(7):
+        monkeypatch.setattr(datamodule, "place", lambda rank=rank: (rank, 7))
+        shares.append(datamodule.test_dataloader().dataset.indices)  # type: ignore[attr-defined]
+    assert [len(share) for share in shares] == [52, 52, 52, 51, 51, 51, 51]  # 360 = 7 * 51 + 3
+    assert sorted(np.concatenate(shares)) == list(range(360))
+    monkeypatch.setattr(datamodule, "place", lambda: (0, 361))
+    with pytest.raises(ValueError, match="361 processes cannot share 360 test images out"):
+        datamodule.test_dataloader()
