@@ -9,6 +9,7 @@ Exits with 1 if they do not. Takes some minutes on two cores; writes below a tem
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,8 +22,8 @@ NUM_JOBS, NUM_KILLS = 8, 5
 COMMAND = [
     *(sys.executable, "-m", "src.train", "-m", "norm=bn,ln", "optimizer=sgd,adamw", "seed=0,1"),
     *("data=digits", "data.batch_size=32", "data.num_workers=0", "model.width=4", "model.strides=[2,2,2,2]"),
-    *("callbacks=training", "trainer.accelerator=cpu", "trainer.max_epochs=12"),
-    "trainer.limit_train_batches=20",
+    *("callbacks=training", "~callbacks.samples", "trainer.accelerator=cpu", "trainer.max_epochs=6"),
+    "trainer.limit_train_batches=8",
 ]
 SAME = ("epochs", "best_epoch", "val/acc", "val/loss", "test/acc", "test/loss", "train_images")
 
@@ -35,18 +36,18 @@ def main(seed: int) -> int:
         seconds = time.monotonic() - began
         want = summaries(Path(folder) / "whole")
         print(f"undisturbed: {len(want)} jobs in {seconds:.0f} s\n")
-        print("kill  after s  jobs done  struck                    checkpoint on disk")
+        print("kill  epochs  + s   jobs done  struck                    checkpoint on disk")
         killed, in_training = Path(folder) / "killed", 0
         for number in range(1, NUM_KILLS + 1):
-            after = rng.uniform(0.15, 0.4) * seconds
-            if run(killed, kill_after=after) is not None:
+            epochs, then = rng.randint(3, 8), rng.uniform(0, 2)  # of the 48 that there are
+            if run(killed, epochs=epochs, then=then) is not None:
                 print(f"{number:4d}  the sweep was done before the kill")
                 break
             status = [facts["status"] for facts in summaries(killed).values()]
             where, checkpoint = struck(killed)
             in_training += checkpoint
             print(
-                f"{number:4d}  {after:7.1f}  {status.count('completed'):9d}  {where:<24}  "
+                f"{number:4d}  {epochs:6d}  {then:4.2f}  {status.count('completed'):9d}  {where:<24}  "
                 f"{'yes' if checkpoint else 'no'}"
             )
         code = run(killed)
@@ -66,23 +67,25 @@ def main(seed: int) -> int:
         return 0 if good else 1
 
 
-def run(out: Path, *, kill_after: float | None = None) -> int | None:
-    """Type the command; its exit code, or None where it was killed."""
-    out.mkdir(exist_ok=True)
-    with (out / "log.txt").open("a") as log:
-        process = subprocess.Popen(
-            COMMAND,
-            cwd=ROOT,
-            env=os.environ | {"OUTPUT_DIR": str(out), "OMP_NUM_THREADS": "1"},
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            return process.wait(kill_after)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-            return None
+def run(out: Path, *, epochs: int | None = None, then: float = 0.0) -> int | None:
+    """Type the command; its exit code, or None where it was killed: `then` seconds behind so many epochs."""
+    process = subprocess.Popen(
+        COMMAND,
+        cwd=ROOT,
+        env=os.environ | {"OUTPUT_DIR": str(out), "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if epochs is not None and line.startswith("epoch "):
+            epochs -= 1
+            if epochs == 0:
+                time.sleep(then)
+                process.kill()
+    code = process.wait()
+    return None if code == -signal.SIGKILL else code
 
 
 def summaries(out: Path) -> dict[str, dict[str, Any]]:

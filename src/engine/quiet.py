@@ -4,8 +4,7 @@ import logging
 import warnings
 
 KNOWN = (
-    # .hydra and summary.json lie in the run's folder before metrics.csv does, on purpose
-    "Experiment logs directory .* exists and is not empty",
+    # a run that goes on
     r"Checkpoint directory .* exists and is not empty",
     # two cores: the number of workers is the user's choice
     "The '.*_dataloader' does not have many workers",
