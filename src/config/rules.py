@@ -10,7 +10,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 # Their defaults say less about their type than Lightning's documentation does.
-MISTYPED_ON_PURPOSE = {"trainer.devices", "trainer.precision", "trainer.strategy", "trainer.profiler"}
+MISTYPED_ON_PURPOSE = {
+    *("trainer.devices", "trainer.precision", "trainer.strategy", "trainer.profiler"),
+    "trainer.gradient_clip_val",  # null: no clipping
+}
 
 
 class Rule(NamedTuple):

@@ -1,6 +1,6 @@
 """Pictures for the error atlas: the images, and where each variant looked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -37,10 +37,7 @@ def illustrate(atlas: Atlas) -> Atlas:
     rows = {row.index: row for shelf in atlas.shelves for row in shelf.rows}
     notes = list(atlas.notes)
     try:
-        datamodule = test_data(atlas.runs[0])
-        facts = trained_on(atlas.runs[0])
-        pictures = dict(zip(rows, read_test_images(datamodule, list(rows), facts), strict=True))
-        refuse_others(pictures, rows, facts)
+        pictures = test_images(atlas.runs, rows)
     except Exception as error:  # a report is made of what is there
         return replace(atlas, notes=[*notes, f"No pictures: {one_line(error)}"])
     seen: list[dict[int, bytes]] = []
@@ -61,21 +58,38 @@ def illustrate(atlas: Atlas) -> Atlas:
     return replace(atlas, shelves=shelves, notes=notes)
 
 
-def test_data(run: Run) -> Any:
-    """The DataModule of a run, which reads only what is there."""
+def test_images(runs: Sequence[Run], rows: Mapping[int, Row]) -> dict[int, Picture]:
+    """The images of these rows of the test set, read as the first run says whose folder has all it takes.
+
+    Raises:
+        Exception: whatever kept the last one from being read.
+    """
+    *others, last = runs
+    for run in others:
+        try:
+            return test_images_of(run, rows)
+        except Exception:  # another run may have what is missing here
+            continue
+    return test_images_of(last, rows)
+
+
+def test_images_of(run: Run, rows: Mapping[int, Row]) -> dict[int, Picture]:
+    """The images of these rows of a run's test set; nothing is downloaded.
+
+    Raises:
+        ConfigError, ValueError, OSError: the configuration, the checkpoint or the data cannot be read.
+    """
     cfg = run_config(run.folder, [])
     if "download" in cfg.data:
         cfg.data.download = False
-    return build(cfg.data)
-
-
-def trained_on(run: Run) -> dict[str, Any]:
-    """Class names, image size, mean and standard deviation, from a run's checkpoint."""
     checkpoint = checkpoint_of(run.folder, "")
-    return data_facts(load_checkpoint(checkpoint), checkpoint)
+    facts = data_facts(load_checkpoint(checkpoint), checkpoint)
+    pictures = dict(zip(rows, read_test_images(build(cfg.data), list(rows), facts), strict=True))
+    refuse_others(pictures, rows, facts)
+    return pictures
 
 
-def refuse_others(pictures: dict[int, Picture], rows: dict[int, Row], facts: dict[str, Any]) -> None:
+def refuse_others(pictures: Mapping[int, Picture], rows: Mapping[int, Row], facts: dict[str, Any]) -> None:
     """Compare the images' labels with those that the runs met.
 
     Raises:

@@ -160,7 +160,9 @@ def exceptions(row: Row) -> list[str]:
     for run in row.variant.runs:
         if run.failure is not None:
             seeds[run.failure].append(str(run.seed))
-    found += [f"seed {', '.join(failed)} failed: {reason}" for reason, failed in seeds.items()]
+    for reason, whose in seeds.items():
+        what = reason if reason.startswith("pruned: ") else f"failed: {reason}"
+        found.append(f"seed {', '.join(whose)} {what}")
     if row.running:
         found.append(f"{row.running} still running, or killed.")
     return found

@@ -33,6 +33,7 @@ MISTAKES = [
     ("data.num_val=50000", "data.num_val must be less than the 50000 training images: got 50000."),
     ("model.strides=[1,2]", "model.strides and model.num_blocks must be equally long"),
     ("model.strides=[1,1,0,2]", "model.strides must be a list of whole numbers of 1 or more"),
+    ("trainer.gradient_clip_val=off", "trainer.gradient_clip_val must be a number, more than 0: got 'off'."),
     ("trainer.gradient_clip_algorithm=abs", "must be one of value, norm: got abs."),
     ("data=image_folder", "data.root must be given"),
 ]
@@ -68,7 +69,7 @@ def test_values_that_do_not_fit_together(overrides: list[str], words: str) -> No
     [
         [],
         ["norm=ln", "scheduler=onecycle"],
-        ["optimizer.lr=1", "optimizer.weight_decay=1e-4"],
+        ["optimizer.lr=1", "optimizer.weight_decay=1e-4", "trainer.gradient_clip_val=null"],
         ["trainer.precision=16-mixed", "trainer.devices=auto", "trainer.limit_train_batches=10"],
         ["~callbacks.samples", "callbacks.best=null", "+trainer.min_epochs=2", "loss.label_smoothing=0.1"],
         ["experiment=seed_ln", "norm=gn", "debug=fast", "logger=none"],
