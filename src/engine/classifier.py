@@ -115,9 +115,10 @@ class Classifier(L.LightningModule):
     ) -> None:
         """Add a batch to the epoch's `<stage>/loss` and `<stage>/acc`."""
         metrics.update(loss, logits, labels)
-        curves = stage != "train"  # the Recorder writes those of training, in front of the checkpoint
-        self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True, logger=curves)
-        self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True, logger=curves)
+        # The Recorder writes training's curves, in front of the checkpoint; None: where there is a logger
+        logger = False if stage == "train" else None
+        self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True, logger=logger)
+        self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True, logger=logger)
 
     def on_train_epoch_end(self) -> None:
         """Let a schedule that reads a metric look at the epoch now.
