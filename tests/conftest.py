@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import signal
 from collections.abc import Callable, Iterator
 from hashlib import md5
 from pathlib import Path
@@ -19,6 +20,12 @@ TINY = [
     "data.num_workers=0",
     "trainer.accelerator=cpu",
 ]
+
+
+if (
+    signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+):  # in a background job; the commands here would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
