@@ -25,12 +25,13 @@ from src.reports.runs import Run
 from src.reports.summary import one_line
 
 SIDE = 96  # pixels, height and width of a tile
+PLACES = 4  # height and width of a map
 
 
 def illustrate(atlas: Atlas) -> Atlas:
     """The same atlas with pictures; where data or a checkpoint is missing, without, and told in a line.
 
-    Nothing is downloaded. Grad-CAM is of the predicted class, at the last layer with maps.
+    Nothing is downloaded. Grad-CAM is of the predicted class, at the last layer with maps of 4x4 or more.
     """
     if not any(shelf.rows for shelf in atlas.shelves):
         return atlas
@@ -118,13 +119,18 @@ def looked(run: Run, pictures: dict[int, Picture], predicted: Sequence[int]) -> 
     stats = Stats(tuple(facts["mean"]), tuple(facts["std"]))
     pixels = np.stack([picture.pixels for picture in pictures.values()])
     inputs = torch.from_numpy(normalize(pixels, stats)).permute(0, 3, 1, 2)
-    layer = map_layers(net, facts["image_size"])[-1]
-    maps = grad_cam(net, inputs, torch.tensor(predicted), [layer])[layer]
+    found = grad_cam(net, inputs, torch.tensor(predicted), map_layers(net, facts["image_size"]))
+    maps = deepest(list(found.values()))
     heats = heat(maps, (SIDE, SIDE))[:, 0]
     return {
         index: webp(tile(heat_overlay(large(picture), one), SIDE))
         for (index, picture), one in zip(pictures.items(), heats, strict=True)
     }
+
+
+def deepest(maps: Sequence[Tensor]) -> Tensor:
+    """Of several layers' maps (n, 1, h, w), early ones first, the last that still says where: 4x4 or more."""
+    return next((one for one in reversed(maps) if min(one.shape[2:]) >= PLACES), maps[-1])
 
 
 def large(picture: Picture) -> Tensor:

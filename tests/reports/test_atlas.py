@@ -13,7 +13,7 @@ from src.attribution.grad_cam import captum_grad_cam
 from src.attribution.maps import heat, heat_overlay
 from src.config.build import build
 from src.config.finished import run_config
-from src.engine.atlas import SIDE, illustrate
+from src.engine.atlas import SIDE, deepest, illustrate
 from src.notebook import compose, train
 from src.reports.atlas import Atlas, plan_atlas
 from src.reports.leaderboard import Leaderboard, leaderboard
@@ -80,6 +80,12 @@ def test_pictures_are_the_test_images_and_where_the_networks_looked(trained: Pat
         want = heat_overlay(torch.from_numpy(image).permute(2, 0, 1).float(), one)
         got = pixels(row.cells[place].seen)
         assert np.abs(got - 255 * want.permute(1, 2, 0).numpy()).mean() < 6
+
+
+def test_maps_of_too_few_places_are_passed_over() -> None:
+    stages = [torch.zeros(2, 1, side, side) for side in (16, 8, 4, 2)]
+    assert deepest(stages).shape == (2, 1, 4, 4)
+    assert deepest(stages[3:]).shape == (2, 1, 2, 2)
 
 
 @pytest.mark.parametrize("missing", [0, 1])
