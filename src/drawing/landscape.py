@@ -10,12 +10,12 @@ from src.metrics.landscape import Point
 
 
 def landscape_figure(points: Sequence[Point], *, xlabel: str, title: str) -> Figure:
-    """Above the loss, below the accuracy, by place on the line; the loss on a log axis."""
-    places = [point.place for point in points]
+    """Above the loss, below the accuracy, by place on the line; the loss on a log axis where it spans decades."""
+    places, losses = [point.place for point in points], [point.loss for point in points]
     figure = Figure(figsize=(1.2 * WIDTH, 1.2 * WIDTH), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    upper.plot(places, [point.loss for point in points], ".-", color=PREDICTED)
-    upper.set(yscale="log", ylabel="validation loss (nats)")
+    upper.plot(places, losses, ".-", color=PREDICTED)
+    upper.set(yscale="log" if max(losses) > 10 * min(losses) else "linear", ylabel="validation loss (nats)")
     upper.set_title(title, fontsize=10)
     lower.plot(places, [100 * point.acc for point in points], ".-", color=ACTUAL)
     lower.set(xlabel=xlabel, ylabel="accuracy (%)")
