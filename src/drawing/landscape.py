@@ -10,7 +10,7 @@ from src.metrics.landscape import Point
 
 
 def landscape_figure(points: Sequence[Point], *, xlabel: str, title: str) -> Figure:
-    """Above the loss, below the accuracy, by place on the line; the loss on a log axis where it spans decades."""
+    """Above the loss, below the accuracy, by place on the line; a log axis for losses over a decade."""
     places, losses = [point.place for point in points], [point.loss for point in points]
     figure = Figure(figsize=(1.2 * WIDTH, 1.2 * WIDTH), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
