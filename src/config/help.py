@@ -32,7 +32,8 @@ EXAMPLES = """\
   python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it goes on
   python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
 
-Finished runs: python -m src.evaluate --help, python -m src.explain --help
+Comparing runs: python -m src.compare --help; sweeps end with it
+Finished runs: python -m src.evaluate --help, src.explain, src.landscape
 A learning rate: python -m src.find_lr --help; schedules, drawn: python -m src.plot_schedule --help
 A hyperparameter search: python -m src.tune --help"""
 
