@@ -106,7 +106,6 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
     if not runs:
         log.error("error: no runs in %s.", ", ".join(map(str, places)))
         return None
-    from src.engine.atlas import illustrate
     from src.reports.atlas import plan_atlas
     from src.reports.leaderboard import leaderboard
     from src.reports.mean_runs import write_mean_runs
@@ -118,7 +117,12 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
     out.mkdir(parents=True, exist_ok=True)
     write_csv(board, out)
     write_markdown(board, out)
-    report = write_report(board, out, illustrate(plan_atlas([row.variant for row in board.rows])))
+    atlas = plan_atlas([row.variant for row in board.rows])
+    if atlas.shelves:
+        from src.engine.atlas import illustrate
+
+        atlas = illustrate(atlas)
+    report = write_report(board, out, atlas)
     means = write_mean_runs([row.variant for row in board.rows], out)
     log.info("\n%s\n\n%s\n", terminal_table(board), terminal_notes(board))
     log.info("results:     %s", shown(out))
