@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config.cli import RunFailed, run_command
 from src.config.console import leave, log_to, log_to_terminal
-from src.config.identity import NAME, identity, what_matters
+from src.config.identity import NAME, identity, plain, what_matters
 from src.config.lock import lock
 from src.config.resolvers import new_folder
 from src.config.sweep import SUMMARY, left_alone, run_before
@@ -194,13 +194,6 @@ def save_config(cfg: DictConfig, overrides: list[str], run_dir: Path) -> None:
     folder.mkdir(exist_ok=True)
     OmegaConf.save(cfg, folder / "config.yaml")
     OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
-
-
-def plain(cfg: DictConfig) -> dict[str, object]:
-    """The configuration as plain values, fit for a checkpoint that loads under weights_only."""
-    resolved = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(resolved, dict)
-    return {str(key): value for key, value in resolved.items()}
 
 
 def device_name(trainer: "L.Trainer") -> str:

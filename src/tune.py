@@ -15,12 +15,11 @@ from src.config.console import log_to
 from src.config.finished import own_arguments
 from src.config.fresh import fresh_config, variant_name
 from src.config.help import headline
-from src.config.identity import identity, what_matters
+from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import new_folder, run_name
 from src.config.search_space import Space
 from src.config.searches import begin, search_space, searches
 from src.reports.table import shown
-from src.train import plain
 
 if TYPE_CHECKING:
     from optuna import Study

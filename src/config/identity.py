@@ -5,6 +5,8 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 NAME = "config.json"  # in a run's folder
 # The options first: what others repeat of them by interpolation comes behind
 PARTS = (
@@ -24,6 +26,13 @@ WHERE = (
 )
 DOWNLOADED = ("data.root", "data.source.root")  # a dataset that can be fetched is the same wherever it lies
 FOLDERS = ("folder", "path", "dirpath", "peers", "cifar10h", "label_errors")  # of callbacks
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """The configuration as plain values, fit for a checkpoint that loads under weights_only."""
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert isinstance(resolved, dict)
+    return {str(key): value for key, value in resolved.items()}
 
 
 def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config.check import check, groups_and_values, job_overrides, parse
-from src.config.identity import identity, what_matters
+from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import CONF_DIR
 from src.config.sweep import Sweep, find_sweep, runs_in
 
@@ -65,12 +65,6 @@ def place(whole: Multirun) -> Sweep:
     first = configs[0]
     parent = Path(first["paths"]["output_dir"]) / first["task_name"] / "multiruns"
     return find_sweep(whole.folder, parent, jobs, anew=first["rerun"] == "all")
-
-
-def plain(cfg: DictConfig) -> dict:  # type: ignore[type-arg]  # any plain values
-    resolved = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(resolved, dict)
-    return resolved
 
 
 def opening(sweep: Sweep) -> str:

@@ -91,7 +91,7 @@ def rows_before(step: int, rows: Sequence[dict[str, str]]) -> list[dict[str, str
     return [row for row in rows if None not in row.values() and int(row["step"]) < step]
 
 
-def replace_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+def replace_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a CSV file in one move, so that a kill leaves the old or the new one."""
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("w", newline="", encoding="utf-8") as file:

@@ -1,7 +1,5 @@
 """The loss landscape around a run's weights, on its validation images."""
 
-import csv
-import os
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -18,6 +16,7 @@ from src.config.build import build
 from src.drawing.charts import as_image
 from src.drawing.landscape import landscape_figure
 from src.drawing.sheet import save
+from src.engine.curves_file import replace_rows
 from src.engine.quiet import quiet
 from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.metrics.landscape import Batch, Point, along, random_direction, straight_to
@@ -85,13 +84,7 @@ def train_images(datamodule: Any) -> list[Tensor]:
 
 def report(out: Path, points: Sequence[Point], *, to: Path | None) -> None:
     """Leave landscape.csv and landscape.png in `out`."""
-    path = out / "landscape.csv"
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(Point._fields)
-        rows.writerows(points)
-    temporary.replace(path)
+    replace_rows(out / "landscape.csv", Point._fields, [point._asdict() for point in points])
     title, xlabel = (
         ("straight line between two runs' weights", "0: this run, 1: the other")
         if to

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from src.attribution.capture import on_net
+from src.metrics.cost import evaluating
 
 State = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64
@@ -75,18 +76,16 @@ def along(
         statistics: training images, in batches, for BatchNorm; not used by networks without.
     """
     start = {name: value.clone() for name, value in net.state_dict().items()}
-    modes = [(module, module.training) for module in net.modules()]
     points = []
-    try:
-        for place in places:
-            moved = {n: v + place * direction[n].to(v) if n in direction else v for n, v in start.items()}
-            net.load_state_dict(moved)
-            measure_statistics(net, statistics)
-            points.append(Point(float(place), *loss_and_accuracy(net, batches)))
-    finally:
-        net.load_state_dict(start)
-        for module, mode in modes:
-            module.training = mode
+    with evaluating(net):
+        try:
+            for place in places:
+                moved = {n: v + place * direction[n].to(v) if n in direction else v for n, v in start.items()}
+                net.load_state_dict(moved)
+                measure_statistics(net, statistics)
+                points.append(Point(float(place), *loss_and_accuracy(net, batches)))
+        finally:
+            net.load_state_dict(start)
     return points
 
 

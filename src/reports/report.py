@@ -31,7 +31,7 @@ from src.reports.leaderboard import Leaderboard, Row
 from src.reports.predictions import NAME as PREDICTIONS
 from src.reports.predictions import read_answers
 from src.reports.runs import Run
-from src.reports.summary import one_line
+from src.reports.summary import one_line, write_text
 
 NAME = "report.html"
 PAGE = Path(__file__).with_name("page")
@@ -98,9 +98,7 @@ def write_report(board: Leaderboard, out: Path, atlas: Atlas | None = None) -> P
         atlas=atlas,
     )
     path = out / NAME
-    temporary = path.with_name(f"{NAME}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    write_text(path, text)
     return path
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from src.config.check import ConfigError, check
 from src.config.cli import prepare
-from src.config.identity import identity, what_matters
-from src.config.multirun import multirun, plain
+from src.config.identity import identity, plain, what_matters
+from src.config.multirun import multirun
 
 MISTAKES = [
     ("optimizer.lrr=0.1", "optimizer.lrr does not exist. Did you mean optimizer.lr?"),

@@ -1,8 +1,7 @@
 """What makes two runs the same run."""
 
-from src.config.identity import identity, what_matters
+from src.config.identity import identity, plain, what_matters
 from src.notebook import compose
-from src.train import plain
 
 
 def known(*overrides: str) -> dict[str, object]:

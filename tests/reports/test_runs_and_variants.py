@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from src.config.identity import what_matters
+from src.config.identity import plain, what_matters
 from src.notebook import compose
 from src.reports.runs import find_runs
 from src.reports.variants import group
-from src.train import plain
 from tests.made_runs import made_run
 
 
