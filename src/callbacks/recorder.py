@@ -1,14 +1,16 @@
 """Keeps a run's `summary.json` up to date."""
 
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 
 from src.callbacks.board import board_step
+from src.engine.classifier import Classifier
+from src.metrics.cost import count_macs, passes_pflop
 from src.metrics.throughput import Stopwatch
 from src.reports.summary import Summary
 
-TRAIN = ("train/loss", "train/acc", "train/images_per_second", "train/seconds")
+TRAIN = ("train/loss", "train/acc", "train/images_per_second", "train/seconds", "train/pflop")
 
 
 class Recorder(L.Callback):
@@ -27,6 +29,7 @@ class Recorder(L.Callback):
         self.summary, self.goes_on = summary, goes_on
         self.total, self.epoch = Stopwatch(), Stopwatch()
         self.best: dict[str, float] = {}
+        self.macs: dict[int, int] = {}  # of an image, by its size
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch = Stopwatch()
@@ -48,6 +51,8 @@ class Recorder(L.Callback):
         pl_module.log("train/images_per_second", speed, sync_dist=True, logger=False)
         # sync_dist does nothing beside rank_zero_only, but keeps Lightning from recommending it
         pl_module.log("train/seconds", self.total.seconds, sync_dist=True, rank_zero_only=True, logger=False)
+        pflop = self.pflop(cast(Classifier, pl_module)) * trainer.world_size
+        pl_module.log("train/pflop", pflop, sync_dist=True, rank_zero_only=True, logger=False)
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {key: metrics[key] for key in TRAIN if key in metrics} | {"epoch": trainer.current_epoch}
         # Lightning would write them behind the checkpoint: a kill between the two would lose them
@@ -62,9 +67,16 @@ class Recorder(L.Callback):
             train_images=self.total.images,
             train_seconds=round(self.total.seconds, 3),
             images_per_second=round(self.total.images_per_second, 1),
+            pflop=pflop,
             **{key: metrics[key] for key in ("train/loss", "train/acc") if key in metrics},
             **self.best,
         )
+
+    def pflop(self, module: Classifier) -> float:
+        """Compute of this process's training so far, in 10^15 floating-point operations."""
+        for size in module.passes.keys() - self.macs.keys():
+            self.macs[size] = count_macs(module.net, size)
+        return passes_pflop(module.passes, self.macs)
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         found = {key: float(value) for key, value in trainer.callback_metrics.items()}

@@ -61,6 +61,8 @@ RULES: dict[str, Rule] = {
     "scheduler.final_div_factor": at_least(1),
     "loss.label_smoothing": between(0, 1),
     "module.l1": at_least(0),
+    "select.fraction": Rule(lambda x: 0 < x <= 1, "more than 0 and at most 1"),
+    "tta.shift": at_least(0),
     "trainer.max_epochs": at_least(1),
     "trainer.gradient_clip_val": above(0),
     "trainer.accumulate_grad_batches": at_least(1),

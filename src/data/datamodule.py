@@ -158,6 +158,13 @@ class ImageDataModule(L.LightningDataModule):
         images, _ = EvalSet(data, positions, self.stats).__getitems__(range(len(positions)))
         return images
 
+    def train_inputs(self, count: int) -> Tensor:
+        """The first `count` training images as the network takes them, not augmented: (n, 3, H, W)."""
+        assert self.source is not None
+        first = self.train_indices[:count]
+        images, _ = EvalSet(self.source.train, first, self.stats).__getitems__(range(len(first)))
+        return images
+
     def loader(self, dataset: Dataset[Batch], sampler: EpochSampler | None = None) -> DataLoader[Batch]:
         return DataLoader(
             dataset,

@@ -3,8 +3,9 @@
 Shapes: B batch, C channels, H height, W width, K classes.
 """
 
+from collections import Counter
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import lightning as L
 import torch
@@ -14,8 +15,12 @@ from torch.optim import Optimizer
 from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
+from src.metrics.cost import evaluating
 from src.optim.param_groups import l1_norm, param_groups
 from src.optim.schedule import Schedule
+from src.optim.selection import Selection
+
+FIT_IMAGES = 5000  # that a network's frozen parts are computed from
 
 Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64
 
@@ -34,6 +39,13 @@ class StageMetrics(nn.Module):
         self.acc.update(logits, labels)
 
 
+@runtime_checkable
+class FitsToImages(Protocol):
+    """A network with parts that are computed from training images instead of trained."""
+
+    def fit_to(self, images: Tensor) -> None: ...
+
+
 class Classifier(L.LightningModule):
     """One network with its loss, optimizer and schedule.
 
@@ -50,7 +62,14 @@ class Classifier(L.LightningModule):
         decay_norm_and_bias: False keeps weight decay off parameters with fewer than two axes.
         channels_last: keep network and images in channels_last memory.
         compile: compile the network with torch.compile.
-        flip_tta: also report `test/acc_flip`, from the mean of an image's and its mirror image's logits.
+        resize: (images, share of training done) -> the images that a step trains on; None: as they are.
+        select: (network, images, labels) -> those that a step learns from; None: all.
+        tta: (network, images, logits) -> mean logits over several views, reported as `test/acc_tta`; None:
+            the plain accuracy alone.
+
+    Attributes:
+        passes: image passes of training so far by image size in pixels, in units of one forward pass: an
+            image that is learned from counts three, since the backward pass costs twice the forward pass.
     """
 
     def __init__(
@@ -65,7 +84,9 @@ class Classifier(L.LightningModule):
         decay_norm_and_bias: bool = True,
         channels_last: bool = True,
         compile: bool = False,
-        flip_tta: bool = False,
+        resize: Callable[[Tensor, float], Tensor] | None = None,
+        select: Selection | None = None,
+        tta: Callable[[Callable[[Tensor], Tensor], Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -73,12 +94,20 @@ class Classifier(L.LightningModule):
         if compile:
             self.net.compile()  # in place: names in checkpoints stay, and hooks can use net.forward
         self.optimizer, self.schedule, self.loss = optimizer, schedule, loss
-        self.l1, self.decay_norm_and_bias, self.flip_tta = l1, decay_norm_and_bias, flip_tta
+        self.l1, self.decay_norm_and_bias = l1, decay_norm_and_bias
+        self.resize, self.select, self.tta = resize or None, select or None, tta or None  # {} is none
         self.train_metrics, self.val_metrics, self.test_metrics = (
             StageMetrics(num_classes) for _ in range(3)
         )
-        self.flip_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.tta_acc = MulticlassAccuracy(num_classes, average="micro")
         self.looked = False
+        self.total_steps = 0  # known when the optimizer is made
+        self.passes: Counter[int] = Counter()
+
+    def setup(self, stage: str) -> None:
+        """Show a network that wants it some training images; a checkpoint's weights come later and win."""
+        if stage == "fit" and isinstance(self.net, FitsToImages):
+            self.net.fit_to(self.trainer.datamodule.train_inputs(FIT_IMAGES))  # type: ignore[attr-defined]
 
     def forward(self, images: Tensor) -> Tensor:
         """BCHW -> logits (B, K)."""
@@ -86,7 +115,7 @@ class Classifier(L.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = batch
+        images, labels = self.lesson(*batch)
         logits = self(images)
         loss: Tensor = self.loss(logits, labels)
         if self.l1:
@@ -94,6 +123,18 @@ class Classifier(L.LightningModule):
         self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
         self.measure("train", self.train_metrics, loss.detach(), logits.detach(), labels)
         return loss
+
+    def lesson(self, images: Tensor, labels: Tensor) -> Batch:
+        """What a step learns from, of a batch: at this time's size, and those that are selected."""
+        if self.resize:
+            images = self.resize(images, self.global_step / max(1, self.total_steps))
+        kept = images, labels
+        if self.select:
+            with torch.no_grad(), evaluating(self.net):
+                kept = self.select(self, images, labels)
+            self.passes[images.shape[-1]] += len(images)
+        self.passes[images.shape[-1]] += 3 * len(kept[0])
+        return kept
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         images, labels = batch
@@ -105,9 +146,9 @@ class Classifier(L.LightningModule):
         images, labels = batch
         logits = self(images)
         self.measure("test", self.test_metrics, F.cross_entropy(logits, labels), logits, labels)
-        if self.flip_tta:
-            self.flip_acc.update((logits + self(images.flip(-1))) / 2, labels)
-            self.log("test/acc_flip", self.flip_acc, on_step=False, on_epoch=True)
+        if self.tta:
+            self.tta_acc.update(self.tta(self, images, logits), labels)
+            self.log("test/acc_tta", self.tta_acc, on_step=False, on_epoch=True)
         return {"logits": logits, "labels": labels}
 
     def measure(
@@ -136,11 +177,17 @@ class Classifier(L.LightningModule):
         if not self.looked:
             super().lr_scheduler_step(scheduler, metric)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["passes"] = dict(self.passes)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.passes = Counter(checkpoint.get("passes", {}))
+
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule for the length of this run."""
         optimizer = self.optimizer(param_groups(self.net, decay_norm_and_bias=self.decay_norm_and_bias))
-        total_steps = int(self.trainer.estimated_stepping_batches)
+        self.total_steps = int(self.trainer.estimated_stepping_batches)
         contract = self.schedule.bind(
-            optimizer, total_steps=total_steps, total_epochs=self.trainer.max_epochs or 1
+            optimizer, total_steps=self.total_steps, total_epochs=self.trainer.max_epochs or 1
         )
         return {"optimizer": optimizer, "lr_scheduler": contract}

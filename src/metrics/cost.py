@@ -1,6 +1,6 @@
 """What a network costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -68,6 +68,16 @@ def training_pflop(macs: float, num_images: float) -> float:
     (Kaplan et al. 2020, arXiv:2001.08361, section 2.1): six operations a MAC and image.
     """
     return 6 * macs * num_images / 1e15
+
+
+def passes_pflop(passes: Mapping[int, int], macs: Mapping[int, int]) -> float:
+    """Compute of image passes, in 10^15 floating-point operations; see `training_pflop`.
+
+    Args:
+        passes: image size in pixels -> number of forward passes; an image learned from counts three.
+        macs: image size -> the network's MACs.
+    """
+    return sum(2 * macs[size] * count for size, count in passes.items()) / 1e15
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
+from src.models.init import Init, kaiming
 from src.models.norms import NormLayer
 
 
@@ -59,6 +60,7 @@ class ResNet(nn.Module):
         width: channels of the first stage; each later stage has twice as many as the one before.
         strides: stride of each stage's first block.
         num_blocks: basic blocks in each stage.
+        init: how the kernels start.
 
     Raises:
         ValueError: `strides` and `num_blocks` differ in length, or a size is less than 1.
@@ -72,6 +74,7 @@ class ResNet(nn.Module):
         width: int = 64,
         strides: Sequence[int] = (1, 1, 2, 2),
         num_blocks: Sequence[int] = (2, 2, 2, 2),
+        init: Init = kaiming,
     ) -> None:
         super().__init__()
         if len(strides) != len(num_blocks):
@@ -97,7 +100,7 @@ class ResNet(nn.Module):
             self.add_module(self.stage_names[stage], nn.Sequential(blocks))
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(in_channels, num_classes)
-        initialize(self)
+        init(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -105,10 +108,3 @@ class ResNet(nn.Module):
             x = self.get_submodule(name)(x)
         logits: Tensor = self.head(self.pool(x).flatten(1))
         return logits
-
-
-def initialize(net: nn.Module) -> None:
-    """Normal kernels of variance 2 / fan_out (He et al. 2015, arXiv:1502.01852)."""
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -7,8 +7,8 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
+from src.models.init import Init, kaiming
 from src.models.norms import NormLayer
-from src.models.resnet import initialize
 
 
 def conv_block(in_channels: int, out_channels: int, norm_layer: NormLayer, *, pool: bool) -> nn.Sequential:
@@ -43,12 +43,20 @@ class ResNet9(nn.Module):
         num_classes: number of logits.
         norm_layer: makes the normalization of a number of channels.
         width: channels of the first layer; the others have 2, 4 and 8 times as many.
+        init: how the kernels start.
 
     Raises:
         ValueError: `width` is less than 1.
     """
 
-    def __init__(self, num_classes: int, norm_layer: NormLayer = nn.BatchNorm2d, *, width: int = 64) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        norm_layer: NormLayer = nn.BatchNorm2d,
+        *,
+        width: int = 64,
+        init: Init = kaiming,
+    ) -> None:
         super().__init__()
         if width < 1:
             raise ValueError(f"width must be 1 or more: got {width}.")
@@ -60,7 +68,7 @@ class ResNet9(nn.Module):
         self.pair3 = ResidualPair(8 * width, norm_layer)
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.head = nn.Linear(8 * width, num_classes, bias=False)
-        initialize(self)
+        init(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.pair1(self.layer1(self.prep(x)))

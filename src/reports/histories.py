@@ -51,7 +51,9 @@ def read_history(run: Run) -> History:
 
 
 def compute(run: Run, epochs: dict[str, Series]) -> dict[str, Series]:
-    """`pflop` by epochs done; nothing where the summary does not say what an image costs."""
+    """`pflop` by epochs done, as counted or, in runs that did not count, from what an image costs."""
+    if "train/pflop" in epochs:
+        return {"pflop": epochs["train/pflop"]}
     macs, images, count = (run.number(key) for key in ("macs", "train_images", "epochs"))
     if not (macs and images and count):
         return {}

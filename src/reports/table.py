@@ -9,7 +9,7 @@ from typing import Any
 
 ROWS = (
     ("test accuracy", "test/acc", "{:.2%}"),
-    ("with flip TTA", "test/acc_flip", "{:.2%}"),
+    ("with TTA", "test/acc_tta", "{:.2%}"),
     ("test loss", "test/loss", "{:.4f}"),
     ("test ECE", "test/ece", "{:.4f}"),
     ("val accuracy", "val/acc", "{:.2%}"),
@@ -17,6 +17,7 @@ ROWS = (
     ("epochs", "epochs", "{}"),
     ("training time", "train_seconds", "{:.1f} s"),
     ("speed", "images_per_second", "{:.0f} images/s"),
+    ("compute", "pflop", "{:.4g} PFLOP"),
     ("parameters", "num_params", "{:,}"),
     ("MACs an image", "macs", "{:,}"),
 )

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from src.data.resolution import Resolution
 from src.engine.classifier import Classifier
 from src.engine.quiet import quiet
 from src.optim.schedule import Schedule
@@ -135,3 +136,36 @@ def test_channels_last_reaches_weights_and_changes_no_result() -> None:
     module = classifier(net, channels_last=True)
     assert net[0].weight.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(module(images), want)
+
+
+def test_lessons_are_sized_selected_and_counted(tmp_path: Path) -> None:
+    # Six images in one batch, four steps (overfitting it): half of them at 8 pixels, the rest at 16; of each
+    # batch the hardest third is learned from. Passes: 4 steps, 6 images looked at, 2 learned from at 3 each.
+    sizes: list[tuple[int, ...]] = []
+
+    class Watched(Scale):
+        def forward(self, x: Tensor) -> Tensor:
+            sizes.append((len(x), x.shape[-1]))
+            return super().forward(x)
+
+    def select(forward: Any, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        forward(images)
+        return images[4:], labels[4:]
+
+    module = classifier(Watched(0.0), resize=Resolution([(8, 0.5)]), select=select)
+    loader = torch.utils.data.DataLoader(
+        torch.utils.data.TensorDataset(torch.ones(24, 1, 16, 16), torch.zeros(24, dtype=torch.int64)),
+        batch_size=6,
+    )
+    quiet()
+    silent = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    L.Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        enable_checkpointing=False,
+        default_root_dir=tmp_path,
+        limit_val_batches=0,
+        **silent,
+    ).fit(module, loader, loader)
+    assert sizes == 2 * [(6, 8), (2, 8)] + 2 * [(6, 16), (2, 16)]
+    assert module.passes == {8: 2 * (6 + 3 * 2), 16: 2 * (6 + 3 * 2)}

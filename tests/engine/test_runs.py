@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from src.config.build import build
 from src.config.cli import RunFailed
+from src.models.whitening import patch_filters
 from src.reports.curves import read_metrics
 from src.reports.summary import read_summary
 
@@ -35,6 +36,12 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+def hyper(run_dir: Path) -> dict[str, Any]:
+    checkpoint = torch.load(run_dir / "checkpoints" / "last.ckpt", weights_only=True)
+    config: dict[str, Any] = checkpoint["hyper_parameters"]
+    return config
+
+
 def lr_curve(run_dir: Path) -> list[tuple[str, str]]:
     """(step, learning rate) as metrics.csv has them."""
     with (run_dir / "metrics.csv").open() as file:
@@ -46,7 +53,12 @@ def lr_curve(run_dir: Path) -> list[tuple[str, str]]:
 @pytest.fixture
 def cifar(run_tiny: Run, fake_cifar: Path) -> Run:
     data = ["data.num_train=400", "data.num_val=40", f"data.root='{fake_cifar}'"]
-    return lambda *overrides: run_tiny(*SHORT, *data, *overrides)
+
+    def run(*overrides: str) -> Path:
+        resnet = not any(override.startswith("model=") for override in overrides)
+        return run_tiny(*(o for o in SHORT if resnet or "strides" not in o), *data, *overrides)
+
+    return run
 
 
 def test_same_seed_is_bit_identical_for_any_workers_and_other_seeds_differ(cifar: Run) -> None:
@@ -162,9 +174,29 @@ def test_the_numbers_are_those_of_the_best_weights(cifar: Run) -> None:
         assert facts[f"{stage}/loss"] == pytest.approx(surprise, rel=1e-4)
 
 
-def test_flip_tta_is_reported_apart(cifar: Run) -> None:
-    facts = read_summary(cifar("module.flip_tta=true"))
-    assert {"test/acc", "test/acc_flip"} <= set(facts)
+def test_tta_is_reported_apart(cifar: Run) -> None:
+    facts = read_summary(cifar("tta=flip"))
+    assert {"test/acc", "test/acc_tta"} <= set(facts)
+
+
+def test_a_whitened_stem_is_computed_from_the_training_images_and_stays(cifar: Run) -> None:
+    run_dir = cifar("model=speednet", "model.width=8", "optimizer.lr=0.05")
+    datamodule = build(OmegaConf.create(hyper(run_dir)["data"]))
+    datamodule.setup()
+    filters = patch_filters(datamodule.train_inputs(5000), 2)
+    for name in ("best", "last"):
+        torch.testing.assert_close(weights(run_dir, name)["net.stem.conv.weight"][:12], filters)
+        assert weights(run_dir, name)["net.stem.conv.bias"].any()
+
+
+def test_compute_is_counted_at_the_size_that_trained(cifar: Run) -> None:
+    # 360 images an epoch; half of two epochs at 16 pixels, where every convolution costs a quarter
+    facts = read_summary(cifar("resize=progressive", "resize.stages=[[16,0.5]]"))
+    full, quarter = facts["macs"], facts["macs"] / 4
+    assert facts["pflop"] == pytest.approx(6 * 360 * (full + quarter) / 1e15, rel=1e-3)
+    half = read_summary(cifar("select=hardest", "select.fraction=0.5"))
+    # 5 batches of 64 and one of 40: 3 passes of half of them, and one of all
+    assert half["pflop"] == pytest.approx(2 * 2 * (360 + 3 * 180) * full / 1e15)
 
 
 def test_early_stopping_ends_a_run(cifar: Run) -> None:
