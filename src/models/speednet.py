@@ -31,7 +31,7 @@ def speed_block(
 
 
 class SpeedNet(nn.Module):
-    """Whitened patches, blocks of two convolutions, max pool, scaled linear head: B3HW -> logits.
+    """Whitened patches, blocks of two convolutions, max pool, linear head: B3HW -> logits.
 
     Args:
         num_classes: number of logits.
@@ -41,7 +41,6 @@ class SpeedNet(nn.Module):
         init: how the blocks' kernels start.
         activation: makes the activation behind the stem and behind every norm.
         train_gains: whether the norms' scales train; their shifts always do.
-        scale: of the logits; the head's weights start at standard deviation 1.
 
     Raises:
         ValueError: there are no multiples, or a size is less than 1.
@@ -57,7 +56,6 @@ class SpeedNet(nn.Module):
         init: Init = dirac,
         activation: Callable[[], nn.Module] = nn.GELU,
         train_gains: bool = False,
-        scale: float = 1 / 9,
     ) -> None:
         super().__init__()
         if not multiples or min(width, *multiples) < 1:
@@ -65,7 +63,6 @@ class SpeedNet(nn.Module):
                 f"width must be 1 or more, multiples one or more numbers of 1 or more: got width={width}, "
                 f"multiples={list(multiples)}."
             )
-        self.scale = scale
         stem = Whitening()
         self.stem = nn.Sequential(OrderedDict[str, nn.Module](conv=stem, act=activation()))
         self.block_names = [f"block{count + 1}" for count in range(len(multiples))]
@@ -77,7 +74,7 @@ class SpeedNet(nn.Module):
             in_channels = width * multiple
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.head = nn.Linear(in_channels, num_classes, bias=False)
-        self.head.weight.data /= self.head.weight.std()
+        nn.init.normal_(self.head.weight, std=1 / in_channels)  # small logits: all classes start alike
         for name, parameter in self.named_parameters():
             if name.endswith(".weight") and parameter.ndim == 1:
                 parameter.requires_grad_(train_gains)
@@ -92,5 +89,5 @@ class SpeedNet(nn.Module):
         x = self.stem(x)
         for name in self.block_names:
             x = self.get_submodule(name)(x)
-        logits: Tensor = self.head(self.pool(x).flatten(1)) * self.scale
+        logits: Tensor = self.head(self.pool(x).flatten(1))
         return logits
