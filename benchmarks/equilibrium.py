@@ -24,7 +24,7 @@ from torchvision.datasets import CIFAR10
 
 from src.metrics.updates import equilibrium, relative_update
 from src.models.norms import group_norm
-from src.optim.param_groups import param_groups
+from src.optim.param_groups import make_optimizer
 
 STEPS, BURN_IN, BATCH = 2500, 1250, 64
 WINDOW = 50  # steps that a point of the picture averages
@@ -59,7 +59,7 @@ def walk(
     """||dw|| / ||w|| of each step and convolution, (STEPS, 3), and the line."""
     torch.manual_seed(0)
     net = three_convs(norm_layer)
-    moving = optimizer(param_groups(net, decay_norm_and_bias=False))
+    moving = make_optimizer(optimizer, net, decay_norm_and_bias=False)
     weights = [module.weight for module in net if isinstance(module, nn.Conv2d)]
     line = equilibrium(moving.param_groups[0], moving)
     assert line is not None

@@ -45,18 +45,23 @@ class Guards(L.Callback):
             must_be_finite(float(outputs["loss"]), trainer)
             for monitor in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(monitor, UpdateMonitor):
-                    self.look_at_updates(monitor.rows, asked_for(trainer))
+                    # Muon's, and meant to be large: rescaling keeps the weights from being lost in them
+                    rescaled = bool(trainer.optimizers[0].defaults.get("normalize"))
+                    self.look_at_updates(
+                        monitor.rows, asked_for(trainer), large=math.inf if rescaled else LARGE
+                    )
 
-    def look_at_updates(self, rows: Mapping[str, list[Row]], top: float) -> None:
+    def look_at_updates(self, rows: Mapping[str, list[Row]], top: float, *, large: float = LARGE) -> None:
         """Tell of steps that stay too large or too small, and of clipping that takes over.
 
         Args:
             rows: measurements by layer, and of `ALL` parameters.
             top: the schedule's highest learning rate.
+            large: a relative update from which one is told.
         """
         for name, found in rows.items():
             updates = [row.update for row in found[-LONG:] if row.lr >= NEAR_TOP * top]
-            if name != ALL and steadily(updates, LARGE, math.inf, LONG):
+            if name != ALL and steadily(updates, large, math.inf, LONG):
                 self.tell(
                     "large",
                     f"hint: a step changes {name} by {updates[-1]:.0%} of its length, and has for {LONG} "

@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.metrics.cost import evaluating
-from src.optim.param_groups import l1_norm, param_groups
+from src.optim.param_groups import Factors, l1_norm, make_optimizer
 from src.optim.schedule import Schedule
 from src.optim.selection import Selection
 
@@ -60,6 +60,8 @@ class Classifier(L.LightningModule):
         num_classes: K.
         l1: strength of an L1 penalty on all parameters.
         decay_norm_and_bias: False keeps weight decay off parameters with fewer than two axes.
+        lr_factors: learning rate of `head`, `scale` and `bias` parameters, in units of the optimizer's.
+        decay_factors: the same of the weight decay.
         channels_last: keep network and images in channels_last memory.
         compile: compile the network with torch.compile.
         resize: (images, share of training done) -> the images that a step trains on; None: as they are.
@@ -82,6 +84,8 @@ class Classifier(L.LightningModule):
         num_classes: int,
         l1: float = 0.0,
         decay_norm_and_bias: bool = True,
+        lr_factors: Factors | None = None,
+        decay_factors: Factors | None = None,
         channels_last: bool = True,
         compile: bool = False,
         resize: Callable[[Tensor, float], Tensor] | None = None,
@@ -96,6 +100,7 @@ class Classifier(L.LightningModule):
         self.optimizer, self.schedule, self.loss = optimizer, schedule, loss
         self.l1, self.decay_norm_and_bias = l1, decay_norm_and_bias
         self.resize, self.select, self.tta = resize or None, select or None, tta or None  # {} is none
+        self.lr_factors, self.decay_factors = lr_factors, decay_factors
         self.train_metrics, self.val_metrics, self.test_metrics = (
             StageMetrics(num_classes) for _ in range(3)
         )
@@ -183,9 +188,19 @@ class Classifier(L.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.passes = Counter(checkpoint.get("passes", {}))
 
+    def make_optimizer(self) -> Optimizer:
+        """The optimizer of the network's parameters, each with its learning rate and weight decay."""
+        return make_optimizer(
+            self.optimizer,
+            self.net,
+            decay_norm_and_bias=self.decay_norm_and_bias,
+            lr_factors=self.lr_factors,
+            decay_factors=self.decay_factors,
+        )
+
     def configure_optimizers(self) -> Any:
         """Optimizer and schedule for the length of this run."""
-        optimizer = self.optimizer(param_groups(self.net, decay_norm_and_bias=self.decay_norm_and_bias))
+        optimizer = self.make_optimizer()
         self.total_steps = int(self.trainer.estimated_stepping_batches)
         contract = self.schedule.bind(
             optimizer, total_steps=self.total_steps, total_epochs=self.trainer.max_epochs or 1

@@ -20,7 +20,6 @@ from src.drawing.charts import as_image
 from src.drawing.range_test import range_test_figure
 from src.drawing.sheet import as_chw
 from src.engine.quiet import quiet
-from src.optim.param_groups import param_groups
 from src.optim.range_test import Suggestion, decay, learning_rates, range_test, smoothed, suggest
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def find_lr(cfg: DictConfig, sweep: "Sweep", *, show_progress: bool) -> Suggesti
     datamodule.setup("fit")
     precision, device = trainer.precision_plugin, trainer.strategy.root_device
     module = precision.convert_module(module).to(device)
-    optimizer = module.optimizer(param_groups(module.net, decay_norm_and_bias=module.decay_norm_and_bias))
+    optimizer = module.make_optimizer()
 
     def loss_of(batch: Any) -> Any:
         batch = module.transfer_batch_to_device(precision.convert_input(batch), device, 0)

@@ -16,6 +16,8 @@ from scipy.ndimage import median_filter
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from src.optim.param_groups import lr_ratios
+
 TINY = 1e-300  # stands for a loss of 0, which has no logarithm
 FALL = 1e-3  # of the log loss: less is rounding, not learning
 CERTAIN = 4.0  # standard errors
@@ -80,8 +82,7 @@ def range_test(
     with unchanged(net, optimizer), torch.enable_grad():
         net.train()
         stream = iter(batches)
-        default = optimizer.defaults.get("lr")
-        ratios = [group["lr"] / default if default else 1.0 for group in optimizer.param_groups]
+        ratios = lr_ratios(optimizer)
         for lr in lrs:
             for group, ratio in zip(optimizer.param_groups, ratios, strict=True):
                 group["lr"] = float(lr) * ratio

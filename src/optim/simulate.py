@@ -48,5 +48,5 @@ def momentum_of(group: dict[str, Any]) -> float:
 
 
 def a_weight() -> list[torch.nn.Parameter]:
-    """One weight for an optimizer that is to have something to hold."""
-    return [torch.nn.Parameter(torch.zeros(1))]
+    """One kernel of one weight for an optimizer that is to have something to hold."""
+    return [torch.nn.Parameter(torch.zeros(1, 1, 1, 1))]

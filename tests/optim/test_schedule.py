@@ -10,7 +10,7 @@ from torch import nn
 from src.config.build import build
 from src.config.resolvers import CONF_DIR
 from src.notebook import compose
-from src.optim.schedule import cosine_multiplier
+from src.optim.schedule import cosine_multiplier, linear_multiplier
 
 SCHEDULERS = sorted(path.stem for path in (CONF_DIR / "scheduler").glob("*.yaml"))
 OPTIMIZERS = sorted(path.stem for path in (CONF_DIR / "optimizer").glob("*.yaml"))
@@ -18,7 +18,7 @@ OPTIMIZERS = sorted(path.stem for path in (CONF_DIR / "optimizer").glob("*.yaml"
 
 def make(*overrides: str, steps_per_epoch: int = 10) -> tuple[torch.optim.Optimizer, dict[str, Any]]:
     cfg = compose(*overrides).cfg
-    optimizer = build(cfg.optimizer)([nn.Parameter(torch.ones(2, 2))])
+    optimizer = build(cfg.optimizer)([nn.Parameter(torch.ones(2, 2, 1, 1))])
     epochs = cfg.trainer.max_epochs
     return optimizer, build(cfg.scheduler).bind(
         optimizer, total_steps=epochs * steps_per_epoch, total_epochs=epochs
@@ -46,6 +46,20 @@ def lrs(count: int, *overrides: str, **kwargs: int) -> list[float]:
 def test_cosine_hits_known_points(step: int, multiplier: float) -> None:
     # 10 warm-up steps, then 90 cosine steps: cos(pi/3) = 1/2 at step 40
     assert cosine_multiplier(step, total_steps=100, warmup_steps=10) == pytest.approx(multiplier, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("step", "multiplier"), [(0, 0.1), (4, 0.5), (9, 1.0), (54, 0.6), (99, 0.2), (200, 0.2)]
+)
+def test_linear_hits_known_points(step: int, multiplier: float) -> None:
+    # 9 warm-up steps of a tenth, then 90 steps from 1 to 0.2: half of the way at step 54
+    assert linear_multiplier(step, total_steps=99, warmup_steps=9, end=0.2) == pytest.approx(multiplier)
+
+
+def test_linear_without_warm_up_has_one_slope_and_no_step_at_zero() -> None:
+    got = [linear_multiplier(step, total_steps=5, warmup_steps=0, end=0.0) for step in range(5)]
+    assert got == pytest.approx([1.0, 0.8, 0.6, 0.4, 0.2])
+    assert [linear_multiplier(k, total_steps=1, warmup_steps=0, end=0.0) for k in (0, 1)] == [1.0, 0.0]
 
 
 def test_seed_ln_gives_the_lr_column_of_the_seeds_log() -> None:
@@ -100,10 +114,13 @@ BY_HAND: dict[str, tuple[list[str], dict[int, float]]] = {
     # 10 of 100 steps rise; cos(pi / 3) = 1/2 a third of the way down, at step 40
     "cosine": (["scheduler.warmup=0.1", "trainer.max_epochs=10"], {0: 0, 5: 0.5, 10: 1, 40: 0.75, 55: 0.5}),
     "exponential": (["trainer.max_epochs=10"], {0: 1, 5: 0.1, 10: 0.01}),
+    "linear": (["trainer.max_epochs=10"], {0: 1, 25: 0.75, 50: 0.5, 99: 0.01}),
     "multistep": (["trainer.max_epochs=8"], {3: 1, 4: 0.1, 5: 0.1, 6: 0.01}),
     # The peak is at 0.3 * 100 - 1; from there 70 steps down, half of it after 35
     "onecycle": (["trainer.max_epochs=10"], {0: 1 / 25, 29: 1, 64: 0.5 + 2e-6, 99: 4e-6}),
     "plateau": ([], {0: 1, 4: 1, 5: 0.2, 8: 0.2, 9: 0.04}),  # the metric never rises: four each
+    # 20 steps rise, the first of them to 1/21; 80 fall
+    "triangular": (["trainer.max_epochs=10"], {0: 1 / 21, 20: 1, 60: 0.5, 99: 1 / 80}),
     "step": (["trainer.max_epochs=9"], {2: 1, 3: 0.1, 5: 0.1, 6: 0.01}),
 }
 
@@ -154,7 +171,7 @@ def test_every_scheduler_goes_on_exactly_with_every_optimizer(
         found = []
         for value in values:
             for group in optimizer.param_groups:
-                group["params"][0].grad = torch.ones(2, 2)
+                group["params"][0].grad = torch.ones(2, 2, 1, 1)
             optimizer.step()
             advance(contract, value)
             found.append(optimizer.param_groups[0]["lr"])
