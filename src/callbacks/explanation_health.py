@@ -9,8 +9,8 @@ from torch import nn
 
 from src.attribution.capture import layer_named, map_layers
 from src.attribution.health import Health, Known, health
-from src.data.augment import normalize
 from src.data.datasets import as_batch
+from src.data.pixels import normalize
 from src.data.squares import ONE, TEXTURES, TWO, Squares, make_squares, two_squares
 from src.data.stats import Stats
 
@@ -65,8 +65,8 @@ class ExplanationHealth(L.Callback):
 
 def known(squares: Squares, stats: Stats) -> Known:
     """Generated images as the network sees them, with their labels and masks."""
-    images, labels = as_batch(normalize(squares.images, stats), squares.labels)
-    return Known(images, labels, torch.from_numpy(squares.masks))
+    images = normalize(torch.from_numpy(squares.images), stats)
+    return Known(*as_batch(images, torch.from_numpy(squares.labels)), torch.from_numpy(squares.masks))
 
 
 def health_line(found: Health, layer: str) -> str:

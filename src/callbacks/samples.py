@@ -26,10 +26,9 @@ class TrainingSamples(L.Callback):
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         dataset = trainer.train_dataloader.dataset  # type: ignore[union-attr]
-        keys = [(0, index) for index in range(min(self.num_images, len(dataset)))]
-        images, _ = dataset.__getitems__(keys)
+        images, _ = dataset.__getitems__(range(min(self.num_images, len(dataset))))
         stats = trainer.datamodule.stats  # type: ignore[attr-defined]
-        grid = sample_grid(images, stats.mean, stats.std)
+        grid = sample_grid(images.cpu(), stats.mean, stats.std)
         to_pil_image(grid).save(self.path)
         for writer in boards(trainer):
             writer.add_image("train/images", grid, trainer.global_step)

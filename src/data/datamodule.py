@@ -7,13 +7,15 @@ import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from src.data.augment import Pipeline
+from src.data.batched import AnyPipeline
 from src.data.datasets import Batch, EpochSampler, EvalSet, TrainSet, as_is
-from src.data.source import LabelledImages, Source
+from src.data.source import Images, LabelledImages, Source
 from src.data.split import stratified_split
 from src.data.stats import Stats, cached_stats
+
+Held = tuple[Images | Tensor, Tensor]  # images (N, H, W, C) uint8 and labels (N,), side by side
 
 
 class ImageDataModule(L.LightningDataModule):
@@ -28,7 +30,8 @@ class ImageDataModule(L.LightningDataModule):
         num_val: images split off the training set (stratified by `seed`) where `source` has no own
             validation images; 0: none.
         batch_size: images a step and process.
-        num_workers: loading processes; the batches are the same for any number.
+        num_workers: loading processes; the batches are the same for any number. None: as many as pay, which
+            is none for images in memory with a batched pipeline, else two.
         seed: of split, order and augmentation.
         cache_dir: where the data's mean and standard deviation are kept.
         source_keys: keys of the data group that `source` has read already (root, download, …).
@@ -41,12 +44,12 @@ class ImageDataModule(L.LightningDataModule):
         self,
         *,
         source: Callable[[], Source],
-        augment: Pipeline,
+        augment: AnyPipeline,
         num_classes: int,
         image_size: int,
         num_val: int,
         batch_size: int,
-        num_workers: int,
+        num_workers: int | None,
         seed: int,
         cache_dir: str,
         num_train: int | None = None,
@@ -58,6 +61,7 @@ class ImageDataModule(L.LightningDataModule):
         self.num_train, self.num_val, self.seed = num_train, num_val, seed
         self.batch_size, self.num_workers = batch_size, num_workers
         self.source: Source | None = None
+        self.held: dict[tuple[int, torch.device], Held] = {}
 
     def prepare_data(self) -> None:
         """Download what is missing, in one process only."""
@@ -118,7 +122,7 @@ class ImageDataModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         assert self.source is not None
         augment = self.augment.bind(self.stats)
-        dataset = TrainSet(self.source.train, self.train_indices, augment, self.seed)
+        dataset = TrainSet(*self.hold(self.source.train), self.train_indices, augment, self.seed)
         rank, world_size = self.place()
         sampler = EpochSampler(len(dataset), seed=self.seed, rank=rank, world_size=world_size)
         return self.loader(dataset, sampler)
@@ -150,35 +154,80 @@ class ImageDataModule(L.LightningDataModule):
                 f"{world_size} processes cannot share {len(indices)} {stage} images out: set "
                 f"trainer.devices to {len(indices)} or fewer."
             )
-        return self.loader(EvalSet(data, indices[rank::world_size], self.stats))
+        return self.loader(EvalSet(*self.hold(data), indices[rank::world_size], self.stats))
 
     def eval_inputs(self, stage: str, positions: np.ndarray) -> Tensor:
-        """The images of `val` or `test` at these positions, as the network takes them: (n, 3, H, W)."""
+        """The images of `val` or `test` at these positions, as the network takes them: (n, 3, H, W).
+
+        On the CPU, wherever training happens.
+        """
         data, _ = self.eval_data(stage)
-        images, _ = EvalSet(data, positions, self.stats).__getitems__(range(len(positions)))
-        return images
+        return self.inputs(data, positions)
 
     def train_inputs(self, count: int) -> Tensor:
-        """The first `count` training images as the network takes them, not augmented: (n, 3, H, W)."""
+        """The first `count` training images as the network takes them, not augmented, on the CPU: (n, 3, H, W)."""
         assert self.source is not None
-        first = self.train_indices[:count]
-        images, _ = EvalSet(self.source.train, first, self.stats).__getitems__(range(len(first)))
+        return self.inputs(self.source.train, self.train_indices[:count])
+
+    def inputs(self, data: LabelledImages, positions: np.ndarray) -> Tensor:
+        dataset = EvalSet(*held_on(torch.device("cpu"), data), positions, self.stats)
+        images, _ = dataset.__getitems__(range(len(positions)))
         return images
 
-    def loader(self, dataset: Dataset[Batch], sampler: EpochSampler | None = None) -> DataLoader[Batch]:
+    def hold(self, data: LabelledImages) -> Held:
+        """Images and labels, on the device that trains where they fit and no other process loads them."""
+        device = torch.device("cpu")
+        if isinstance(data.images, np.ndarray) and self.augment.batched and not self.workers(data.images):
+            device = self.device if has_room(self.device, data.images.nbytes) else device
+        key = id(data), device
+        if key not in self.held:
+            self.held[key] = held_on(device, data)
+        return self.held[key]
+
+    def workers(self, images: Images | Tensor) -> int:
+        """Loading processes for these images."""
+        if self.num_workers is not None:
+            return self.num_workers
+        in_memory = isinstance(images, (np.ndarray, Tensor))
+        return 0 if in_memory and self.augment.batched else 2
+
+    def loader(self, dataset: TrainSet | EvalSet, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
+        num_workers = self.workers(dataset.images)
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
-            num_workers=self.num_workers,
+            num_workers=num_workers,
             collate_fn=as_is,  # type: ignore[arg-type]  # batches come from __getitems__
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
+            pin_memory=self.device.type == "cuda" and dataset.labels.device.type == "cpu",
+            persistent_workers=num_workers > 0,
         )
+
+    @property
+    def device(self) -> torch.device:
+        """The device that this process trains on."""
+        return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def place(self) -> tuple[int, int]:
         """(rank, world size) of this process."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+
+def held_on(device: torch.device, data: LabelledImages) -> Held:
+    """Images that are in memory as a tensor on `device`, files as they are; labels beside them."""
+    images: Images | Tensor = data.images
+    if isinstance(images, np.ndarray):
+        images = torch.from_numpy(images).to(device)
+    return images, torch.from_numpy(data.labels).to(device)
+
+
+def has_room(device: torch.device, num_bytes: int) -> bool:
+    """Whether so much takes no more than a quarter of the device's free memory."""
+    free = {
+        "cuda": lambda: torch.cuda.mem_get_info(device)[0],
+        "mps": lambda: torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory(),
+    }
+    return device.type in free and num_bytes <= free[device.type]() / 4
 
 
 def shortened(names: Sequence[str]) -> str:

@@ -8,51 +8,61 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from src.data.augment import Augment, normalize
-from src.data.source import LabelledImages
+from src.data.batched import Augment
+from src.data.draws import Draws
+from src.data.pixels import normalize
+from src.data.source import Images
 from src.data.stats import Stats
 
 Batch = tuple[Tensor, Tensor]  # images BCHW float32 in channels_last memory, labels B int64
+EPOCH = 1 << 32  # key of a training image: epoch * EPOCH + index, so that no worker need know the epoch
 
 
-def as_batch(images_bhwc: np.ndarray, labels: np.ndarray) -> Batch:
-    """Arrays to tensors, without a copy: BHWC memory seen as BCHW is channels_last."""
-    return torch.from_numpy(images_bhwc).permute(0, 3, 1, 2), torch.from_numpy(labels)
+def as_batch(images_bhwc: Tensor, labels: Tensor) -> Batch:
+    """Without a copy: BHWC memory seen as BCHW is channels_last."""
+    return images_bhwc.permute(0, 3, 1, 2), labels
+
+
+def pick(images: Images | Tensor, at: Tensor) -> Tensor:
+    """The images at these positions, (B, H, W, C) uint8: from memory, or read from their files."""
+    if isinstance(images, Tensor):
+        return images.index_select(0, at)
+    return torch.from_numpy(np.stack([images[i] for i in at.tolist()]))
 
 
 class TrainSet(Dataset[Batch]):
-    """Augmented batches; asked for (epoch, index) pairs, so that no worker need know the epoch."""
+    """Augmented batches, where `images` and `labels` lie; the keys say for which epoch."""
 
-    def __init__(self, data: LabelledImages, indices: np.ndarray, augment: Augment, seed: int) -> None:
-        self.data, self.indices, self.augment, self.seed = data, indices, augment, seed
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitems__(self, keys: Sequence[tuple[int, int] | int]) -> Batch:
-        # Lightning's overfit_batches brings a sampler of its own, with plain indices.
-        pairs = [(0, key) if isinstance(key, int) else key for key in keys]
-        at = [int(self.indices[index]) for _, index in pairs]
-        images = [
-            self.augment(self.data.images[i], (self.seed, epoch, i))
-            for i, (epoch, _) in zip(at, pairs, strict=True)
-        ]
-        return as_batch(np.stack(images), self.data.labels[at])
-
-
-class EvalSet(Dataset[Batch]):
-    """Normalized batches, never augmented, in the order of the data."""
-
-    def __init__(self, data: LabelledImages, indices: np.ndarray, stats: Stats) -> None:
-        self.data, self.indices, self.stats = data, indices, stats
+    def __init__(
+        self, images: Images | Tensor, labels: Tensor, indices: np.ndarray, augment: Augment, seed: int
+    ) -> None:
+        self.images, self.labels, self.indices = images, labels, indices
+        self.augment, self.seed = augment, seed
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitems__(self, keys: Sequence[int]) -> Batch:
-        at = self.indices[list(keys)]
-        images = np.stack([self.data.images[int(i)] for i in at])
-        return as_batch(normalize(images, self.stats), self.data.labels[at])
+        # Lightning's overfit_batches brings a sampler of its own; its plain indices are those of epoch 0
+        epoch, index = np.divmod(np.asarray(keys), EPOCH)
+        both = torch.from_numpy(np.stack([epoch, self.indices[index]]))
+        epochs, at = both.to(self.labels.device, non_blocking=True)
+        images = self.augment(pick(self.images, at), Draws(self.seed, epochs, at))
+        return as_batch(images, self.labels[at])
+
+
+class EvalSet(Dataset[Batch]):
+    """Normalized batches, never augmented, in the order of the data."""
+
+    def __init__(self, images: Images | Tensor, labels: Tensor, indices: np.ndarray, stats: Stats) -> None:
+        self.images, self.labels, self.indices, self.stats = images, labels, indices, stats
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitems__(self, keys: Sequence[int]) -> Batch:
+        at = torch.from_numpy(self.indices[np.asarray(keys)]).to(self.labels.device, non_blocking=True)
+        return as_batch(normalize(pick(self.images, at), self.stats), self.labels[at])
 
 
 def as_is(batch: Batch) -> Batch:
@@ -60,10 +70,10 @@ def as_is(batch: Batch) -> Batch:
     return batch
 
 
-class EpochSampler(Sampler[tuple[int, int]]):
-    """(epoch, index) pairs in an order that depends on (seed, epoch) alone.
+class EpochSampler(Sampler[int]):
+    """Keys of training images in an order that depends on (seed, epoch) alone.
 
-    Lightning calls `set_epoch`. With several processes each takes every `world_size`-th pair of
+    Lightning calls `set_epoch`. With several processes each takes every `world_size`-th key of
     the same order, made divisible by starting over, so that all take equally many steps.
     """
 
@@ -77,8 +87,7 @@ class EpochSampler(Sampler[tuple[int, int]]):
     def __len__(self) -> int:
         return math.ceil(self.length / self.world_size)
 
-    def __iter__(self) -> Iterator[tuple[int, int]]:
+    def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         padded = np.resize(order, len(self) * self.world_size)
-        for index in padded[self.rank :: self.world_size]:
-            yield self.epoch, int(index)
+        return iter((self.epoch * EPOCH + padded[self.rank :: self.world_size]).tolist())

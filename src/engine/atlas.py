@@ -15,7 +15,7 @@ from src.attribution.grad_cam import grad_cam
 from src.attribution.maps import heat, heat_overlay
 from src.config.build import build
 from src.config.finished import checkpoint_of, run_config
-from src.data.augment import normalize
+from src.data.pixels import normalize
 from src.data.stats import Stats
 from src.drawing.sheet import tile
 from src.engine.explain import Picture, read_test_images
@@ -118,7 +118,7 @@ def looked(run: Run, pictures: dict[int, Picture], predicted: Sequence[int]) -> 
     load_weights(net, content, checkpoint)
     stats = Stats(tuple(facts["mean"]), tuple(facts["std"]))
     pixels = np.stack([picture.pixels for picture in pictures.values()])
-    inputs = torch.from_numpy(normalize(pixels, stats)).permute(0, 3, 1, 2)
+    inputs = normalize(torch.from_numpy(pixels), stats).permute(0, 3, 1, 2)
     found = grad_cam(net, inputs, torch.tensor(predicted), map_layers(net, facts["image_size"]))
     maps = deepest(list(found.values()))
     heats = heat(maps, (SIDE, SIDE))[:, 0]

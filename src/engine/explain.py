@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from src.attribution.capture import on_net
 from src.attribution.evidence import evidence
 from src.attribution.grad_cam import grad_cam
-from src.data.augment import normalize
+from src.data.pixels import normalize
 from src.data.source import open_rgb, square
 from src.data.stats import Stats
 from src.drawing.mistakes import Answer, Case, evidence_block, grad_cam_block
@@ -92,8 +92,8 @@ def explain_pictures(
     found = []
     for start in range(0, len(pictures), BATCH):
         part, wanted = pictures[start : start + BATCH], targets[start : start + BATCH]
-        images = normalize(np.stack([picture.pixels for picture in part]), stats)
-        inputs = torch.from_numpy(images).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.stack([picture.pixels for picture in part]))
+        inputs = normalize(pixels, stats).permute(0, 3, 1, 2)
         with torch.no_grad():
             logits = net(on_net(net, inputs)).double().numpy()
         said = Predictions(np.arange(len(part)), np.zeros(len(part), np.int64), logits)

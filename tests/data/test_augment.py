@@ -1,11 +1,13 @@
-"""Albumentations pipelines against crops, flips and cutouts made by hand."""
+"""Albumentations pipelines, image by image, against crops, flips and cutouts made by hand."""
 
 import numpy as np
 import pytest
+import torch
 from scipy.ndimage import rotate
 
 from src.config.build import build
-from src.data.augment import Augment, normalize
+from src.data.augment import Augment
+from src.data.draws import Draws
 from src.data.stats import Stats
 from src.notebook import compose
 
@@ -22,6 +24,10 @@ def picture(size: int = 32) -> np.ndarray:
     return np.random.default_rng(7).integers(0, 256, (size, size, 3), dtype=np.uint8)
 
 
+def normalize(image: np.ndarray) -> np.ndarray:
+    return (image / 255 - np.array(STATS.mean)) / np.array(STATS.std)
+
+
 def by_hand(image: np.ndarray, pad: int) -> dict[tuple[int, int, bool], np.ndarray]:
     """Every reflect-padded crop, plain and mirrored, normalized: (top, left, flipped) -> image."""
     size = len(image)
@@ -30,8 +36,8 @@ def by_hand(image: np.ndarray, pad: int) -> dict[tuple[int, int, bool], np.ndarr
     for top in range(2 * pad + 1):
         for left in range(2 * pad + 1):
             crop = padded[top : top + size, left : left + size]
-            crops[top, left, False] = normalize(crop, STATS)
-            crops[top, left, True] = normalize(crop[:, ::-1], STATS)
+            crops[top, left, False] = normalize(crop)
+            crops[top, left, True] = normalize(crop[:, ::-1])
     return crops
 
 
@@ -57,14 +63,13 @@ def extent(mask: np.ndarray) -> tuple[int, int]:
 
 def test_none_only_normalizes() -> None:
     image = picture()
-    want = (image / 255 - np.array(STATS.mean)) / np.array(STATS.std)
-    np.testing.assert_allclose(pipeline("augment=none")(image, (0, 0, 0)), want, atol=1e-5)
-    np.testing.assert_allclose(normalize(image[None], STATS)[0], want, atol=1e-5)
+    got = pipeline("augment=albumentations_none").one(image, (0, 0, 0))
+    np.testing.assert_allclose(got, normalize(image), atol=1e-5)
 
 
 def test_standard_is_a_crop_and_a_flip() -> None:
-    augment, crops = pipeline("augment=standard"), by_hand(picture(), pad=4)
-    places = [match(augment(picture(), key), crops) for key in KEYS]
+    augment, crops = pipeline("augment=albumentations_standard"), by_hand(picture(), pad=4)
+    places = [match(augment.one(picture(), key), crops) for key in KEYS]
     assert not any(mask.any() for _, mask in places)
     assert 70 <= sum(flipped for (_, _, flipped), _ in places) <= 130  # 200 fair coins: 100 +- 4 sigma
     assert {top for (top, _, _), _ in places} == set(range(9))
@@ -72,17 +77,17 @@ def test_standard_is_a_crop_and_a_flip() -> None:
 
 
 def test_standard_cutout_has_one_square_always() -> None:
-    augment, crops = pipeline("augment=standard_cutout"), by_hand(picture(), pad=4)
+    augment, crops = pipeline("augment=albumentations_standard_cutout"), by_hand(picture(), pad=4)
     for key in KEYS[:60]:
-        _, mask = match(augment(picture(), key), crops)
+        _, mask = match(augment.one(picture(), key), crops)
         assert extent(mask) == (12, 12)
         assert mask.sum() == 144
 
 
 def test_seed_without_its_rotation_is_a_crop_and_a_square_half_of_the_time() -> None:
-    augment = pipeline("augment=seed", "augment.pixels.2.p=0.0")
+    augment = pipeline("augment=albumentations_seed", "augment.pixels.2.p=0.0")
     crops = by_hand(picture(), pad=4)
-    found = [match(augment(picture(), key), crops) for key in KEYS]
+    found = [match(augment.one(picture(), key), crops) for key in KEYS]
     assert not any(flipped for (_, _, flipped), _ in found)
     masks = [mask for _, mask in found if mask.any()]
     assert {(extent(mask), int(mask.sum())) for mask in masks} == {((16, 16), 256)}
@@ -90,8 +95,8 @@ def test_seed_without_its_rotation_is_a_crop_and_a_square_half_of_the_time() -> 
 
 
 def test_seed_flip_has_one_to_three_squares() -> None:
-    augment, crops = pipeline("augment=seed_flip"), by_hand(picture(), pad=4)
-    found = [match(augment(picture(), key), crops) for key in KEYS]
+    augment, crops = pipeline("augment=albumentations_seed_flip"), by_hand(picture(), pad=4)
+    found = [match(augment.one(picture(), key), crops) for key in KEYS]
     areas = [int(mask.sum()) for _, mask in found]
     assert all(area == 0 or 64 <= area <= 3 * 64 for area in areas)
     assert {64, 128, 192} <= set(areas)
@@ -100,9 +105,9 @@ def test_seed_flip_has_one_to_three_squares() -> None:
 
 
 def test_tiny_imagenet_without_its_rotation_is_a_crop_a_flip_and_a_square() -> None:
-    augment = pipeline("augment=tiny_imagenet", "data=tiny_imagenet", "augment.pixels.2.p=0.0")
+    augment = pipeline("augment=albumentations_tiny_imagenet", "data=tiny_imagenet", "augment.pixels.2.p=0.0")
     crops = by_hand(picture(64), pad=3)
-    found = [match(augment(picture(64), key), crops) for key in KEYS[:60]]
+    found = [match(augment.one(picture(64), key), crops) for key in KEYS[:60]]
     masks = [mask for _, mask in found if mask.any()]
     assert {(extent(mask), int(mask.sum())) for mask in masks} == {((32, 32), 1024)}
     assert 35 <= len(masks) <= 58
@@ -111,7 +116,7 @@ def test_tiny_imagenet_without_its_rotation_is_a_crop_a_flip_and_a_square() -> N
 @pytest.mark.parametrize("name", ["seed", "tiny_imagenet"])
 def test_rotation_turns_by_up_to_five_degrees(name: str) -> None:
     smooth = np.tile(np.linspace(0, 255, 32, dtype=np.uint8)[:, None, None], (1, 32, 3))
-    alone = build(compose(f"augment={name}").cfg.augment)
+    alone = build(compose(f"augment=albumentations_{name}").cfg.augment)
     alone.pixels = [t for t in alone.pixels if type(t).__name__ == "Rotate"]
     alone.normalized = []
     turn = alone.bind(Stats((0.0,) * 3, (1 / 255,) * 3))
@@ -121,7 +126,7 @@ def test_rotation_turns_by_up_to_five_degrees(name: str) -> None:
     }
     angles = []
     for key in KEYS[:100]:
-        got = turn(smooth, key)[..., 0]
+        got = turn.one(smooth, key)[..., 0]
         errors = {angle: np.abs(got - want)[4:-4, 4:-4].mean() for angle, want in candidates.items()}
         angles.append(min(errors, key=lambda angle: errors[angle]))
         assert errors[angles[-1]] < 1.5  # of 255: rounding to pixels
@@ -130,16 +135,25 @@ def test_rotation_turns_by_up_to_five_degrees(name: str) -> None:
 
 
 def test_draws_depend_on_seed_epoch_and_image_alone() -> None:
-    augment, image = pipeline("augment=seed"), picture()
-    first = augment(image, (0, 1, 2))
+    augment, image = pipeline("augment=albumentations_seed"), picture()
+    first = augment.one(image, (0, 1, 2))
     for key in [(0, 0, 0), (5, 5, 5)]:
-        augment(image, key)
-    np.testing.assert_array_equal(augment(image, (0, 1, 2)), first)
+        augment.one(image, key)
+    np.testing.assert_array_equal(augment.one(image, (0, 1, 2)), first)
     for other in [(1, 1, 2), (0, 2, 2), (0, 1, 3)]:
-        assert not np.array_equal(augment(image, other), first)
+        assert not np.array_equal(augment.one(image, other), first)
 
 
 def test_cutout_fills_with_the_mean_of_the_data() -> None:
-    augment = pipeline("augment=seed", "augment.normalized.0.p=1.0")
-    got = augment(np.full((32, 32, 3), 255, np.uint8), (0, 0, 0))
+    augment = pipeline("augment=albumentations_seed", "augment.normalized.0.p=1.0")
+    got = augment.one(np.full((32, 32, 3), 255, np.uint8), (0, 0, 0))
     assert int((got == 0).all(axis=-1).sum()) == 256
+
+
+def test_a_batch_is_its_images_one_by_one() -> None:
+    augment = pipeline("augment=albumentations_seed")
+    images = np.stack([picture(), picture()[::-1]])
+    draws = Draws(7, torch.tensor([3, 4]), torch.tensor([11, 5]))
+    got = augment(torch.from_numpy(images), draws).numpy()
+    want = [augment.one(images[0], (7, 3, 11)), augment.one(images[1], (7, 4, 5))]
+    np.testing.assert_array_equal(got, np.stack(want))

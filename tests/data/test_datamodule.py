@@ -9,7 +9,7 @@ import torch
 
 from src.config.build import build
 from src.data.datamodule import ImageDataModule
-from src.data.datasets import EpochSampler
+from src.data.datasets import EPOCH, EpochSampler
 from src.notebook import compose
 
 
@@ -89,9 +89,13 @@ def test_wrong_numbers_are_told(fake_cifar: Path) -> None:
 
 @pytest.mark.parametrize(("length", "world_size"), [(10, 1), (10, 3), (12, 4), (2, 3)])
 def test_sampler_shares_an_epoch_between_processes(length: int, world_size: int) -> None:
-    shares = [list(EpochSampler(length, seed=0, rank=r, world_size=world_size)) for r in range(world_size)]
+    shares = []
+    for rank in range(world_size):
+        sampler = EpochSampler(length, seed=0, rank=rank, world_size=world_size)
+        sampler.set_epoch(5)
+        shares.append(list(sampler))
     assert {len(share) for share in shares} == {-(-length // world_size)}
-    assert {index for share in shares for _, index in share} == set(range(length))
+    assert {divmod(key, EPOCH) for share in shares for key in share} == {(5, i) for i in range(length)}
 
 
 def test_evaluation_is_shared_out_without_a_remainder(monkeypatch: pytest.MonkeyPatch) -> None:
