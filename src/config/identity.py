@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 NAME = "config.json"  # in a run's folder
 # The options first: what others repeat of them by interpolation comes behind
 PARTS = (
-    *("seed", "augment", "norm", "model", "optimizer", "scheduler", "loss"),
+    *("seed", "augment", "norm", "model", "optimizer", "scheduler", "loss", "average"),
     *("data", "module", "trainer", "callbacks"),
 )
 # They change where and how fast a run happens, not what is learned.

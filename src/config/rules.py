@@ -65,6 +65,8 @@ RULES: dict[str, Rule] = {
     "scheduler.div_factor": at_least(1),
     "scheduler.final_div_factor": at_least(1),
     "loss.label_smoothing": between(0, 1),
+    "average.decay": FRACTION,
+    "average.every_n_steps": at_least(1),
     "module.l1": at_least(0),
     **{f"module.lr_factors.{kind}": above(0) for kind in ("head", "scale", "bias")},
     **{f"module.decay_factors.{kind}": at_least(0) for kind in ("head", "scale", "bias")},
