@@ -175,6 +175,7 @@ def fit(
             HparamsTab(summary, config),
             *build_all(cfg.callbacks),
             *callbacks,
+            *build_all({"average": cfg.average}),  # the last: see there
         ],
         logger=build_all(cfg.logger),
         plugins=[WholeCheckpoints()],

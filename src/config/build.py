@@ -1,5 +1,6 @@
 """The one place where a YAML node becomes an object."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
@@ -22,6 +23,6 @@ def build(node: DictConfig, **extra: Any) -> Any:
         raise ValueError(" ".join(str(error).split())) from error
 
 
-def build_all(nodes: DictConfig | None) -> list[Any]:
+def build_all(nodes: DictConfig | Mapping[str, DictConfig] | None) -> list[Any]:
     """Instantiate the values of a group of named objects; `name: null` leaves one out."""
     return [build(node) for node in (nodes or {}).values() if node]

@@ -11,7 +11,7 @@ NAME = "config.json"  # in a run's folder
 # The options first: what others repeat of them by interpolation comes behind
 PARTS = (
     *("seed", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),
-    *("resize", "select", "tta"),
+    *("resize", "select", "tta", "average"),
     *("data", "module", "trainer", "callbacks"),
 )
 # They change where and how fast a run happens, not what is learned.

@@ -65,6 +65,8 @@ RULES: dict[str, Rule] = {
     "scheduler.div_factor": at_least(1),
     "scheduler.final_div_factor": at_least(1),
     "loss.label_smoothing": between(0, 1),
+    "average.decay": FRACTION,
+    "average.every_n_steps": at_least(1),
     "module.l1": at_least(0),
     "select.fraction": Rule(lambda x: 0 < x <= 1, "more than 0 and at most 1"),
     "tta.shift": at_least(0),

@@ -165,7 +165,7 @@ class ImageDataModule(L.LightningDataModule):
         return self.inputs(data, positions)
 
     def train_inputs(self, count: int) -> Tensor:
-        """The first `count` training images as the network takes them, not augmented, on the CPU: (n, 3, H, W)."""
+        """The first `count` training images, normalized but not augmented: (n, 3, H, W), on the CPU."""
         assert self.source is not None
         return self.inputs(self.source.train, self.train_indices[:count])
 

@@ -13,6 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from src.callbacks.average import UNAVERAGED
 from src.callbacks.checkpoint import RunCheckpoint
 from src.engine.checkpoint_file import WholeCheckpoints
 from src.engine.resume import resume_point
@@ -29,10 +30,12 @@ SHORT = [
     "callbacks.updates.every_n_steps=3",
 ]
 VARIANTS = [
-    ["norm=bn", "optimizer=adamw", "optimizer.lr=0.01", "scheduler=onecycle"],
+    ["norm=bn", "optimizer=adamw", "optimizer.lr=0.01", "scheduler=onecycle", "average=ema"],
     # the rate falls behind epochs 2 and 4 if no epoch may pass without a rise of a whole accuracy
     ["norm=ln", "optimizer=sgd", "scheduler=plateau", "scheduler.patience=0", "+scheduler.threshold=1.0"],
+    ["optimizer=muon", "scheduler=triangular", "module.lr_factors.head=2.0", "average=lookahead"],
 ]
+IDS = ["bn-adamw-onecycle-ema", "ln-sgd-plateau", "muon-triangular-lookahead"]
 TIMES = ("train/seconds", "train/images_per_second")
 Row = dict[str, str]
 
@@ -78,8 +81,9 @@ def must_be_the_same(got: Path, want: Path) -> None:
     for name in ("best", "last"):
         ours, theirs = state(got, name), state(want, name)
         assert ours["global_step"] == theirs["global_step"]
-        for key, tensor in theirs["state_dict"].items():
-            assert torch.equal(ours["state_dict"][key], tensor), key
+        for part in ("state_dict", *({UNAVERAGED} & theirs.keys())):
+            for key, tensor in theirs[part].items():
+                assert torch.equal(ours[part][key], tensor), key
         assert ours["lr_schedulers"] == theirs["lr_schedulers"]
     facts, wanted = read_summary(got), read_summary(want)
     assert facts["status"] == "completed"
@@ -90,7 +94,7 @@ def must_be_the_same(got: Path, want: Path) -> None:
     assert scalars(got) == scalars(want)
 
 
-@pytest.mark.parametrize("variant", VARIANTS, ids=["bn-adamw-onecycle", "ln-sgd-plateau"])
+@pytest.mark.parametrize("variant", VARIANTS, ids=IDS)
 def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tmp_path: Path) -> None:
     killed = {"first_epoch": 2, "in_the_middle": 2 * NUM_STEPS + 3, "epoch_begins": 4 * NUM_STEPS + 1}
     whole = run(compose(*SHORT, *variant, *copies_at(killed, tmp_path)), tmp_path / "whole")
