@@ -17,6 +17,7 @@ GROUPS = {
     "loss": "what is minimized",
     "module": "L1, memory layout, compile, flip TTA",
     "trainer": "device, epochs, precision, clipping",
+    "machine": "threads, kept memory, precision of products",
     "callbacks": "what is watched and kept",
     "logger": "where curves go",
     "debug": "finding out what is wrong",

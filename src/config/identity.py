@@ -11,7 +11,7 @@ NAME = "config.json"  # in a run's folder
 # The options first: what others repeat of them by interpolation comes behind
 PARTS = (
     *("seed", "augment", "norm", "model", "optimizer", "scheduler", "loss"),
-    *("data", "module", "trainer", "callbacks"),
+    *("data", "module", "trainer", "machine", "callbacks"),
 )
 # They change where and how fast a run happens, not what is learned.
 WHERE = (
@@ -23,6 +23,8 @@ WHERE = (
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
     "trainer.profiler",
+    "machine.threads",
+    "machine.keep_memory",
 )
 DOWNLOADED = ("data.root", "data.source.root")  # a dataset that can be fetched is the same wherever it lies
 FOLDERS = ("folder", "path", "dirpath", "peers", "cifar10h", "label_errors")  # of callbacks
