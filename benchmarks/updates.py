@@ -62,7 +62,6 @@ def main() -> None:
         ),
         schedule=Schedule(factory=lambda o: torch.optim.lr_scheduler.ConstantLR(o, 1.0), interval="epoch"),
         loss=nn.CrossEntropyLoss(),
-        num_classes=10,
     )
     with tempfile.TemporaryDirectory() as folder:
         monitor = Switched(folder)

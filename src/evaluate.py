@@ -88,6 +88,7 @@ def evaluate(cfg: DictConfig, checkpoint: Path, summary: "Summary") -> None:
     from src.engine.weights import data_facts, load_checkpoint, load_weights
 
     quiet()
+    build(cfg.machine)
     content = load_checkpoint(checkpoint)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)

@@ -159,6 +159,7 @@ def fit(
     from src.metrics.cost import count_macs, num_params
 
     quiet()
+    build(cfg.machine)
     ckpt_path = checkpoint_file(cfg.ckpt_path) if cfg.ckpt_path else None
     if point:
         log.info("goes on:    behind step %d of %s", point.step, shown(point.path))

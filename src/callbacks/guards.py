@@ -27,7 +27,8 @@ class Guards(L.Callback):
     Those about updates and clipping come from the `UpdateMonitor`'s measurements, where the run has one.
 
     Args:
-        every_n_steps: how often the loss is looked at; each look waits for the device.
+        every_n_steps: how often a loss is noted, and the one noted before looked at: so no look waits for a
+            GPU to finish what it has just been given. An epoch's mean loss is looked at in its end, too.
         dead_share: share of a ReLU's channels that never fire on a batch, from which one is told.
     """
 
@@ -35,6 +36,7 @@ class Guards(L.Callback):
         self.every_n_steps, self.dead_share = every_n_steps, dead_share
         self.told: set[str] = set()
         self.images: Tensor | None = None
+        self.noted: Noted | None = None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -42,7 +44,9 @@ class Guards(L.Callback):
         if batch_idx == 0:
             self.images = batch[0]
         if batch_idx % self.every_n_steps == 0:
-            must_be_finite(float(outputs["loss"]), trainer)
+            if self.noted:
+                must_be_finite(self.noted.loss(), trainer, self.noted.step)
+            self.noted = Noted(outputs["loss"], trainer.global_step)
             for monitor in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(monitor, UpdateMonitor):
                     # Muon's, and meant to be large: rescaling keeps the weights from being lost in them
@@ -83,8 +87,8 @@ class Guards(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Before checkpoints are saved: weights of a broken epoch must not replace good ones."""
-        metrics = trainer.callback_metrics
-        must_be_finite(float(metrics.get("train/loss", torch.tensor(0.0))), trainer)
+        metrics, self.noted = trainer.callback_metrics, None
+        must_be_finite(float(metrics.get("train/loss", torch.tensor(0.0))), trainer, trainer.global_step)
         num_classes = trainer.datamodule.num_classes  # type: ignore[attr-defined]
         accuracy = float(metrics.get("train/acc", torch.tensor(1.0)))
         if is_chance(accuracy, num_classes):
@@ -117,8 +121,27 @@ class Guards(L.Callback):
         self.told.add(kind)
 
 
-def must_be_finite(loss: float, trainer: L.Trainer) -> None:
-    """Stop the run where its loss is no number.
+class Noted:
+    """A batch's loss on its way from the device, and the number of steps behind it.
+
+    `float` of a tensor on a GPU waits for everything that the GPU has been given since, not for it alone.
+    """
+
+    def __init__(self, loss: Tensor, step: int) -> None:
+        self.value, self.step = loss.detach().to("cpu", non_blocking=True), step
+        self.arrived = torch.cuda.Event() if loss.is_cuda else None  # type: ignore[no-untyped-call]
+        if self.arrived:
+            self.arrived.record()
+
+    def loss(self) -> float:
+        """Its value, as soon as it has arrived."""
+        if self.arrived:
+            self.arrived.synchronize()
+        return float(self.value)
+
+
+def must_be_finite(loss: float, trainer: L.Trainer, step: int) -> None:
+    """Stop the run where its loss, that of `step` or of the epoch that ends there, is no number.
 
     Raises:
         ValueError: it is not finite.
@@ -126,7 +149,7 @@ def must_be_finite(loss: float, trainer: L.Trainer) -> None:
     if not math.isfinite(loss):
         raise ValueError(
             f"training has diverged: the loss is {loss} in epoch {trainer.current_epoch + 1}, step "
-            f"{trainer.global_step}. Try a tenth of optimizer.lr={asked_for(trainer):g}, a warm-up "
+            f"{step}. Try a tenth of optimizer.lr={asked_for(trainer):g}, a warm-up "
             f"(scheduler=onecycle) or clipping (trainer.gradient_clip_val=0.1). Checkpoints of the epochs "
             f"before are kept."
         )

@@ -3,6 +3,7 @@
 from typing import Any, cast
 
 import lightning as L
+import torch
 
 from src.callbacks.board import board_step
 from src.engine.classifier import Classifier
@@ -41,10 +42,16 @@ class Recorder(L.Callback):
         self.epoch.images += len(batch[1]) * trainer.world_size
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.stop(trainer)
+
+    def stop(self, trainer: L.Trainer) -> None:
+        """Stop the epoch's time, behind the last step that a GPU was given."""
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize(trainer.strategy.root_device)
         self.epoch.stop()
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.epoch.stop()
+        self.stop(trainer)
         self.total.images += self.epoch.images
         self.total.seconds += self.epoch.seconds
         speed = self.epoch.images_per_second

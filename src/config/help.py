@@ -22,6 +22,7 @@ GROUPS = {
     "average": "which weights are validated and kept: the last, or an average",
     "module": "L1, learning-rate factors, memory layout, compile",
     "trainer": "device, epochs, precision, clipping",
+    "machine": "threads, kept memory, precision of products",
     "callbacks": "what is watched and kept",
     "logger": "where curves go",
     "debug": "finding out what is wrong",

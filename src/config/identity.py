@@ -12,7 +12,7 @@ NAME = "config.json"  # in a run's folder
 PARTS = (
     *("seed", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),
     *("resize", "select", "tta", "average"),
-    *("data", "module", "trainer", "callbacks"),
+    *("data", "module", "trainer", "machine", "callbacks"),
 )
 # They change where and how fast a run happens, not what is learned.
 WHERE = (
@@ -24,6 +24,8 @@ WHERE = (
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
     "trainer.profiler",
+    "machine.threads",
+    "machine.keep_memory",
 )
 DOWNLOADED = ("data.root", "data.source.root")  # a dataset that can be fetched is the same wherever it lies
 FOLDERS = ("folder", "path", "dirpath", "peers", "cifar10h", "label_errors")  # of callbacks

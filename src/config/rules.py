@@ -80,12 +80,14 @@ RULES: dict[str, Rule] = {
     "trainer.limit_train_batches": at_least(0),
     "trainer.limit_val_batches": at_least(0),
     "trainer.limit_test_batches": at_least(0),
+    "machine.threads": Rule(lambda x: x >= 1 and x == int(x), "a whole number of 1 or more"),
     "callbacks.early_stopping.patience": at_least(1),
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.accelerator": ("auto", "cpu", "gpu", "cuda", "mps"),
     "trainer.gradient_clip_algorithm": ("value", "norm"),
+    "machine.matmul_precision": ("highest", "high", "medium"),
     "scheduler.anneal_strategy": ("cos", "linear"),
     "scheduler.interval": ("step", "epoch"),
     "rerun": ("unfinished", "failed", "all"),

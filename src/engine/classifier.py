@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import Optimizer
-from torchmetrics import MeanMetric
-from torchmetrics.classification import MulticlassAccuracy
+from torchmetrics import Metric
 
 from src.metrics.cost import evaluating
 from src.optim.param_groups import Factors, l1_norm, make_optimizer
@@ -25,18 +24,47 @@ FIT_IMAGES = 5000  # that a network's frozen parts are computed from
 Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64
 
 
+class ImageMean(Metric):
+    """A mean over the images of all batches and processes; NaN stays NaN.
+
+    torchmetrics' MeanMetric looks for NaN in every batch, which waits for the device; with
+    nan_strategy="disable" it forgets the weights (1.9.0).
+    """
+
+    full_state_update = False
+    total: Tensor
+    num_images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("total", "num_images"):
+            self.add_state(name, torch.tensor(0.0), dist_reduce_fx="sum")
+
+    def update(self, total: Tensor, num_images: int) -> None:
+        """Add a batch: the sum of its images' values, and how many they are."""
+        self.total += total
+        self.num_images += num_images
+
+    def compute(self) -> Tensor:
+        return self.total / self.num_images
+
+
 class StageMetrics(nn.Module):
     """Mean loss and accuracy over an epoch, each image weighing the same."""
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.loss = MeanMetric()
-        self.acc = MulticlassAccuracy(num_classes, average="micro")  # torchmetrics' default is macro
+        self.loss, self.acc = ImageMean(), ImageMean()
 
     def update(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add a batch: its mean loss, logits (B, K), labels (B,)."""
-        self.loss.update(loss, weight=len(labels))
-        self.acc.update(logits, labels)
+        self.loss.update(loss * len(labels), len(labels))
+        self.acc.update((logits.argmax(1) == labels).sum(), len(labels))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no batch has been added since the last epoch's end."""
+        return not self.loss.update_called
 
 
 @runtime_checkable
@@ -57,7 +85,6 @@ class Classifier(L.LightningModule):
         optimizer: called with parameter groups.
         schedule: moves the optimizer's learning rate.
         loss: (logits, labels) -> scalar.
-        num_classes: K.
         l1: strength of an L1 penalty on all parameters.
         decay_norm_and_bias: False keeps weight decay off parameters with fewer than two axes.
         lr_factors: learning rate of `head`, `scale` and `bias` parameters, in units of the optimizer's.
@@ -81,7 +108,6 @@ class Classifier(L.LightningModule):
         optimizer: Callable[[Any], Optimizer],
         schedule: Schedule,
         loss: nn.Module,
-        num_classes: int,
         l1: float = 0.0,
         decay_norm_and_bias: bool = True,
         lr_factors: Factors | None = None,
@@ -101,10 +127,9 @@ class Classifier(L.LightningModule):
         self.l1, self.decay_norm_and_bias = l1, decay_norm_and_bias
         self.resize, self.select, self.tta = resize or None, select or None, tta or None  # {} is none
         self.lr_factors, self.decay_factors = lr_factors, decay_factors
-        self.train_metrics, self.val_metrics, self.test_metrics = (
-            StageMetrics(num_classes) for _ in range(3)
-        )
-        self.tta_acc = MulticlassAccuracy(num_classes, average="micro")
+        self.train_metrics, self.val_metrics, self.test_metrics = (StageMetrics() for _ in range(3))
+        self.batch_loss = torch.tensor(0.0)
+        self.tta_acc = ImageMean()
         self.looked = False
         self.total_steps = 0  # known when the optimizer is made
         self.passes: Counter[int] = Counter()
@@ -125,8 +150,8 @@ class Classifier(L.LightningModule):
         loss: Tensor = self.loss(logits, labels)
         if self.l1:
             loss = loss + self.l1 * l1_norm(self.net.parameters())
-        self.log("train/loss_step", loss.detach(), on_step=True, on_epoch=False)
-        self.measure("train", self.train_metrics, loss.detach(), logits.detach(), labels)
+        self.batch_loss = loss.detach()
+        self.measure("train", self.train_metrics, self.batch_loss, logits.detach(), labels)
         return loss
 
     def lesson(self, images: Tensor, labels: Tensor) -> Batch:
@@ -152,7 +177,7 @@ class Classifier(L.LightningModule):
         logits = self(images)
         self.measure("test", self.test_metrics, F.cross_entropy(logits, labels), logits, labels)
         if self.tta:
-            self.tta_acc.update(self.tta(self, images, logits), labels)
+            self.tta_acc.update((self.tta(self, images, logits).argmax(1) == labels).sum(), len(labels))
             self.log("test/acc_tta", self.tta_acc, on_step=False, on_epoch=True)
         return {"logits": logits, "labels": labels}
 
@@ -160,11 +185,20 @@ class Classifier(L.LightningModule):
         self, stage: str, metrics: StageMetrics, loss: Tensor, logits: Tensor, labels: Tensor
     ) -> None:
         """Add a batch to the epoch's `<stage>/loss` and `<stage>/acc`."""
+        is_first = metrics.is_empty
         metrics.update(loss, logits, labels)
+        if not is_first:  # Lightning knows them, and will compute and reset them when the epoch ends
+            return
         # The Recorder writes training's curves, in front of the checkpoint; None: where there is a logger
         logger = False if stage == "train" else None
         self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True, logger=logger)
         self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True, logger=logger)
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Log the batch's loss where Lightning writes to the loggers: `self.log` costs as much each time."""
+        every = self.trainer.log_every_n_steps  # type: ignore[attr-defined]
+        if self.trainer.global_step % every == 0 or self.trainer.should_stop:
+            self.log("train/loss_step", self.batch_loss, on_step=True, on_epoch=False)
 
     def on_train_epoch_end(self) -> None:
         """Let a schedule that reads a metric look at the epoch now.

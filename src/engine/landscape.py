@@ -42,6 +42,7 @@ def landscape(
         ValueError: a checkpoint is damaged, unsafe or of another network; the run has no validation images.
     """
     quiet()
+    build(cfg.machine)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     content = load_checkpoint(checkpoint)
     datamodule, net = build(cfg.data), build(cfg.model)

@@ -35,6 +35,7 @@ def find_lr(cfg: DictConfig, sweep: "Sweep", *, show_progress: bool) -> Suggesti
         ValueError: the composition asks for something that the test cannot do.
     """
     quiet()
+    build(cfg.machine)
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule, module = build(cfg.data), build(cfg.module)
     trainer = build(cfg.trainer, devices=1, strategy="auto", logger=False, enable_checkpointing=False)

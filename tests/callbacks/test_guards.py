@@ -4,6 +4,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -69,6 +70,25 @@ def test_a_loss_that_is_no_number_ends_the_run_in_one_line(
     assert status.startswith("failed: training has diverged")
     assert "Try a tenth of optimizer.lr=1e+06" in status
     assert not list(path.parent.rglob("*.ckpt")), "there was no good epoch"
+
+
+@pytest.mark.parametrize("first_bad", [0, 1, 9, 10, 11])
+def test_no_more_than_two_looks_pass_until_a_bad_loss_is_seen(first_bad: int) -> None:
+    guards, seen = Guards(every_n_steps=5), []
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1)
+
+    def train() -> None:
+        for step in range(100):
+            seen.append(step)
+            loss = torch.tensor(math.nan if step >= first_bad else 1.0)
+            trainer = SimpleNamespace(global_step=step, current_epoch=0, callbacks=[], optimizers=[optimizer])
+            guards.on_train_batch_end(trainer, nn.Identity(), {"loss": loss}, [torch.zeros(1)], step)
+
+    with pytest.raises(ValueError, match=r"the loss is nan in epoch 1, step \d+\.") as stopped:
+        train()
+    noted = 5 * math.ceil(first_bad / 5)
+    assert f"step {noted}." in str(stopped.value)
+    assert seen[-1] == noted + 5
 
 
 def test_good_checkpoints_stay_when_a_later_epoch_breaks(

@@ -83,7 +83,6 @@ def fit(
         optimizer=optimizer,
         schedule=Schedule(factory=halving, interval="step"),
         loss=nn.CrossEntropyLoss(),
-        num_classes=5,
     )
     images = torch.randn(BATCHES * BATCH, 3, 8, 8)
     if trainer.get("precision") == "64-true":

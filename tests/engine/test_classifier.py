@@ -6,6 +6,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 
 from src.data.resolution import Resolution
@@ -36,7 +37,6 @@ def classifier(net: nn.Module, **kwargs: Any) -> Classifier:
         optimizer=lambda groups: torch.optim.SGD(groups, lr=1.0),
         schedule=Schedule(factory=constant, interval="epoch"),
         loss=kwargs.pop("loss", nn.CrossEntropyLoss()),
-        num_classes=2,
         **kwargs,
     )
 
@@ -169,3 +169,100 @@ def test_lessons_are_sized_selected_and_counted(tmp_path: Path) -> None:
     ).fit(module, loader, loader)
     assert sizes == 2 * [(6, 8), (2, 8)] + 2 * [(6, 16), (2, 16)]
     assert module.passes == {8: 2 * (6 + 3 * 2), 16: 2 * (6 + 3 * 2)}
+
+
+class Notes(Logger):
+    """What Lightning writes to a logger."""
+
+    name = version = "notes"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[tuple[int | None, dict[str, float]]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.rows.append((step, dict(metrics)))
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+def fit(module: Classifier, xs: list[float], labels: list[int], tmp_path: Path, **kwargs: Any) -> L.Trainer:
+    """Two epochs in batches of two; the same images validate, in batches of three."""
+    quiet()
+    data = torch.utils.data.TensorDataset(torch.tensor(xs).view(-1, 1, 1, 1), torch.tensor(labels))
+    trainer = L.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=tmp_path,
+        **kwargs,
+    )
+    train, val = (torch.utils.data.DataLoader(data, batch_size=size) for size in (2, 3))
+    trainer.fit(module, train, val)
+    return trainer
+
+
+def test_an_epochs_metrics_are_those_of_its_images_whatever_the_batches(tmp_path: Path) -> None:
+    # w = 1, never moved: logits (x, 0). Predicted 0 where x > 0; right: images 0, 3, 4 of five
+    xs, labels = [1.0, 2.0, -1.0, -3.0, 0.5], [0, 1, 0, 1, 0]
+    margins = torch.tensor([1.0, -2.0, -1.0, 3.0, 0.5])  # log(1 + e^-margin) is an image's loss
+    module = classifier(Scale(1.0))
+    module.net.weight.requires_grad_(False)
+    module.net.register_parameter("unused", nn.Parameter(torch.zeros(1)))
+    module.loss = TowardsNothing(module.net.unused)
+    metrics = fit(module, xs, labels, tmp_path, logger=False).callback_metrics
+    loss = float(nn.functional.softplus(-margins).mean())
+    for stage in ("train", "val"):  # of the second epoch: the first has left nothing behind
+        assert float(metrics[f"{stage}/acc"]) == pytest.approx(3 / 5)
+        assert float(metrics[f"{stage}/loss"]) == pytest.approx(loss, abs=1e-6)
+
+
+class TowardsNothing(nn.Module):
+    """Cross-entropy, and a parameter without a part in it, so that there is something to train."""
+
+    def __init__(self, parameter: nn.Parameter) -> None:
+        super().__init__()
+        self.parameter = parameter
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(logits, labels) + 0.0 * self.parameter.sum()
+
+
+def test_a_loss_that_is_no_number_stays_none() -> None:
+    module = classifier(Scale(0.0))
+    for loss in (1.0, float("nan"), 1.0):
+        module.val_metrics.update(torch.tensor(loss), torch.zeros(2, 2), torch.tensor([0, 1]))
+    assert float(module.val_metrics.loss.compute()) != float(module.val_metrics.loss.compute())
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_loss_step_is_that_of_the_batch_that_is_logged(accumulate: int, tmp_path: Path) -> None:
+    notes, losses = Notes(), []
+    module = classifier(Scale(0.0), loss=Recording(losses))
+    fit(
+        module,
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+        [0, 1, 1, 0, 1, 0, 0, 1],
+        tmp_path,
+        logger=notes,
+        log_every_n_steps=2,
+        accumulate_grad_batches=accumulate,
+    )
+    found = {step: row["train/loss_step"] for step, row in notes.rows if "train/loss_step" in row}
+    # Steps 1, 3, 5, 7 of eight; of four with two batches each: 1 and 3, each at its second batch
+    steps = range(1, 8 // accumulate, 2)
+    assert found == {step: pytest.approx(losses[(step + 1) * accumulate - 1]) for step in steps}
+
+
+class Recording(nn.Module):
+    def __init__(self, losses: list[float]) -> None:
+        super().__init__()
+        self.losses = losses
+
+    def forward(self, logits: Tensor, labels: Tensor) -> Tensor:
+        loss = nn.functional.cross_entropy(logits, labels)
+        self.losses.append(loss.item())
+        return loss
