@@ -66,6 +66,7 @@ def main(args: Sequence[str]) -> int:
     from src.reports.estimate import estimate_table, gpu_lines, jobs_table
     from src.reports.summary import one_line
 
+    busy = others_at_work()
     try:
         found = estimates(jobs)
     except Exception as error:
@@ -73,7 +74,10 @@ def main(args: Sequence[str]) -> int:
             raise
         fail(f"{one_line(error)} (HYDRA_FULL_ERROR=1 shows the traceback)", code=1)
     print(jobs_table(list(jobs), found) if len(jobs) > 1 else estimate_table(found[0]))
-    print("", *gpu_lines(sum(one.pflop for one in found), tflops), sep="\n")
+    pflop, load_seconds = sum(one.pflop for one in found), sum(one.load_seconds for one in found)
+    print("", *gpu_lines(pflop, load_seconds, tflops), sep="\n")
+    if busy:
+        print(f"\n{busy}")
     if sooner := enders(list(jobs.values())):
         print(f"\n{' and '.join(sooner)} may end it sooner: these are all epochs.")
     print(f"\nrun it: {shlex.join(['python', '-m', 'src.train', *flags[:1], *overrides])}")
@@ -107,9 +111,10 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
     if whole is None:
         jobs = {"run": fresh_config(overrides, OWN, command="the estimate")}
     else:
-        configs, typed = check(whole.overrides, sweep=True), job_overrides(whole.overrides)
+        typed = job_overrides(whole.overrides)
         if len(typed) > MAX_JOBS_CHECKED:
             raise ConfigError(f"more than {MAX_JOBS_CHECKED} jobs are too many to estimate: sweep less.")
+        configs = check(whole.overrides, sweep=True)
         common = set.intersection(*map(set, typed))
         names = [run_name(",".join(o for o in job if o not in common)) for job in typed]
         jobs = {f"{k} {name}": cfg for k, (name, cfg) in enumerate(zip(names, configs, strict=True))}
@@ -146,6 +151,14 @@ def estimates(jobs: dict[str, DictConfig]) -> list["Estimate"]:
             with TemporaryDirectory() as folder:
                 known[key] = estimate(placed(cfg, Path(folder)))
     return [known[key] for key in keys]
+
+
+def others_at_work() -> str:
+    """A line if this machine is busy, before we add to it; where the system does not tell, nothing."""
+    load, cores = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0, os.cpu_count() or 1
+    if load < cores / 2:
+        return ""
+    return f"other work is running here (load {load:.1f} on {cores} cores): alone, a CPU would be faster."
 
 
 def enders(configs: Sequence[DictConfig]) -> list[str]:

@@ -19,7 +19,8 @@ from src.metrics.cost import Length, count_macs, limited, num_params, training_l
 SECONDS = 6.0  # of timed training batches, behind the warm-up
 WARM_UP = 2  # batches that are not timed: kernels are chosen, workers and memory come up
 MOST = 100  # timed batches
-EVALUATION = (3.0, 10)  # seconds and batches of it, at most
+EVALUATION = (3.0, 10)  # seconds and batches of validation, at most
+LOADING = (1.0, 5)  # seconds and batches of loading alone, at most
 FORWARD = 1 / 3  # of a training step
 # The rest of the Trainer is the composition's. One validation batch an epoch: a schedule may wait for it.
 HELD_BACK: dict[str, Any] = {
@@ -59,6 +60,7 @@ class Estimate(NamedTuple):
     start_seconds: float  # from nothing to the end of the first batch, without a batch's own seconds
     val: Pass
     test: Pass
+    load_seconds: float  # of all training images, in the composition's number of processes, nothing else
     memory: PeakMemory
 
     @property
@@ -90,13 +92,13 @@ def estimate(cfg: DictConfig) -> Estimate:
     datamodule.setup()
     timer = StepTimer(accumulate=cfg.trainer.accumulate_grad_batches, compiled=cfg.module.compile)
     trainer = build(cfg.trainer, callbacks=[timer], **HELD_BACK)
-    limit = cfg.trainer.overfit_batches or cfg.trainer.limit_train_batches
+    overfit = cfg.trainer.overfit_batches  # stands for both limits, in Lightning
     length = training_length(
         len(datamodule.train_indices),
         cfg.data.batch_size,
         epochs=trainer.max_epochs,
         max_steps=trainer.max_steps,
-        limit=limit,
+        limit=overfit or cfg.trainer.limit_train_batches,
         accumulate=trainer.accumulate_grad_batches,
     )
     with peak_memory(trainer.strategy.root_device) as memory:
@@ -117,8 +119,9 @@ def estimate(cfg: DictConfig) -> Estimate:
         timed=timed,
         warm=warm,
         start_seconds=max(0.0, timer.first_end - began - median(timed)),
-        val=Pass(validations, num_batches(cfg, datamodule, "val"), each),
-        test=Pass(1, num_batches(cfg, datamodule, "test"), each * looks(module)),
+        val=Pass(validations, num_batches(datamodule, "val", overfit or cfg.trainer.limit_val_batches), each),
+        load_seconds=length.batches * loading_seconds(datamodule) / max(1, datamodule.num_workers),
+        test=Pass(1, num_batches(datamodule, "test", cfg.trainer.limit_test_batches), each * looks(module)),
         memory=memory,
     )
 
@@ -152,16 +155,27 @@ def evaluation_seconds(
     return each if datamodule.has_val else each / looks(module)
 
 
+def loading_seconds(datamodule: Any) -> float:
+    """Seconds in which one process reads and augments a training batch."""
+    dataset = datamodule.train_dataloader().dataset
+    keys = [(0, index) for index in range(min(datamodule.batch_size, len(dataset)))]
+    seconds: list[float] = []
+    while not seconds or (sum(seconds) < LOADING[0] and len(seconds) < LOADING[1]):
+        began = time.perf_counter()
+        dataset.__getitems__(keys)
+        seconds.append(time.perf_counter() - began)
+    return median(seconds)
+
+
 def looks(module: Any) -> int:
     """How often the test shows an image to the network."""
     return 2 if module.flip_tta else 1
 
 
-def num_batches(cfg: DictConfig, datamodule: Any, stage: str) -> int:
+def num_batches(datamodule: Any, stage: str, limit: int | float) -> int:
     """Batches of a pass over the images of `val` or `test`."""
     _, positions = datamodule.eval_data(stage)
-    whole = math.ceil(len(positions) / cfg.data.batch_size)
-    return limited(whole, cfg.trainer[f"limit_{stage}_batches"])
+    return limited(math.ceil(len(positions) / datamodule.batch_size), limit)
 
 
 class StepTimer(L.Callback):

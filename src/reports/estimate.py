@@ -69,13 +69,15 @@ def memory_words(memory: "PeakMemory") -> str:
     return f"{mebibytes(memory.added)} for training; {memory.kind} {mebibytes(memory.whole)}"
 
 
-def gpu_lines(pflop: float, tflops: float | None) -> list[str]:
-    """How long a GPU would compute: arithmetic on its speed, nothing measured."""
-    given = {f"{tflops:g} TFLOP/s sustained": tflops} if tflops else examples()
-    width = max(map(len, given))
-    lines = [f"  {name:<{width}}  {time_words(gpu_seconds(pflop, speed))}" for name, speed in given.items()]
-    assumed = "" if tflops else f", at an assumed {UTILISATION:.0%} of the peak; gpu_tflops=<yours> is better"
-    return [f"on a GPU (arithmetic, not measured: training alone, if loading keeps up{assumed}):", *lines]
+def gpu_lines(pflop: float, load_seconds: float, tflops: float | None) -> list[str]:
+    """How long a GPU would compute: arithmetic on its speed, nothing measured; and what loading takes."""
+    speeds = {f"{tflops:g} TFLOP/s sustained": tflops} if tflops else examples()
+    rows = {name: time_words(gpu_seconds(pflop, speed)) for name, speed in speeds.items()}
+    rows["loading, as fast as here"] = f"{time_words(load_seconds)}, if that is longer"
+    width = max(map(len, rows))
+    lines = [f"  {name:<{width}}  {words}" for name, words in rows.items()]
+    more = "" if tflops else f"; {UTILISATION:.0%} of the peak is an assumption, gpu_tflops=<yours> is better"
+    return [f"training on a GPU, by arithmetic, not measured{more}:", *lines]
 
 
 def examples() -> Mapping[str, float]:
