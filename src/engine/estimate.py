@@ -131,7 +131,8 @@ def device_words(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     name = platform.processor() or platform.machine()
-    return f"{device.type} ({name}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"{device.type} ({name}, {threads} thread{'s' * (threads > 1)})"
 
 
 def training_macs(macs: int, length: Length) -> int:
