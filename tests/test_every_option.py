@@ -30,8 +30,8 @@ NO_FILES = {"quickstart": "digits", "explanation_health": "squares"}  # options 
 def test_the_glob_finds_the_groups() -> None:
     found = dict.fromkeys(group for group, _ in OPTIONS)
     wanted = (
-        "augment average callbacks data debug experiment init logger loss machine model module norm optimizer "
-        "paths resize scheduler select size trainer tta"
+        "augment average callbacks data debug experiment init logger loss machine model module norm "
+        "optimizer paths resize scheduler select size trainer tta"
     )
     assert set(found) == set(wanted.split())
     assert len(OPTIONS) >= 45

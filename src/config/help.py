@@ -40,6 +40,7 @@ EXAMPLES = """\
 
 Comparing runs: python -m src.compare --help; sweeps end with it
 Finished runs: python -m src.evaluate --help, src.explain, src.landscape
+What a run will take: python -m src.estimate --help
 A learning rate: python -m src.find_lr --help; schedules, drawn: python -m src.plot_schedule --help
 A hyperparameter search: python -m src.tune --help"""
 

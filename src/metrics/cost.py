@@ -1,5 +1,6 @@
-"""What a network costs."""
+"""What a network costs, and a training of it."""
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -78,6 +79,59 @@ def passes_pflop(passes: Mapping[int, int], macs: Mapping[int, int]) -> float:
         macs: image size -> the network's MACs.
     """
     return sum(2 * macs[size] * count for size, count in passes.items()) / 1e15
+
+
+class Length(NamedTuple):
+    """How much a training does: optimizer steps, batches, images, and whole epochs."""
+
+    steps: int
+    batches: int
+    images: int
+    epochs: int
+
+
+def training_length(
+    num_images: int,
+    batch_size: int,
+    *,
+    epochs: int,
+    max_steps: int = -1,
+    limit: int | float = 1.0,
+    accumulate: int = 1,
+) -> Length:
+    """What a training on one device does, by Lightning's rules.
+
+    Args:
+        num_images: of an epoch, behind the validation split; the last batch may be smaller.
+        batch_size: images a batch.
+        epochs: at most; -1: any number.
+        max_steps: optimizer steps at most; -1: any number.
+        limit: batches of an epoch that are used, see `limited`.
+        accumulate: batches an optimizer step; the last of an epoch may have fewer.
+
+    Raises:
+        ValueError: nothing is trained, or it never ends.
+    """
+    if epochs < 0 and max_steps < 0:
+        raise ValueError("training never ends: set trainer.max_epochs or trainer.max_steps.")
+    per_epoch = limited(math.ceil(num_images / batch_size), limit)
+    steps_per_epoch = math.ceil(per_epoch / accumulate)
+    ends = [epochs * steps_per_epoch] * (epochs >= 0) + [max_steps] * (max_steps >= 0)
+    if not min(ends):
+        raise ValueError("nothing is trained: raise trainer.limit_train_batches or trainer.max_steps.")
+    whole, more_steps = divmod(min(ends), steps_per_epoch)
+    more = min(more_steps * accumulate, per_epoch)
+    return Length(
+        steps=min(ends),
+        batches=whole * per_epoch + more,
+        images=whole * min(per_epoch * batch_size, num_images) + min(more * batch_size, num_images),
+        epochs=whole,
+    )
+
+
+def limited(num_batches: int, limit: int | float) -> int:
+    """Batches of a pass under Lightning's `limit_…_batches`: a number of them, or (1.0) a fraction."""
+    return int(num_batches * limit) if isinstance(limit, float) else min(num_batches, limit)
 
 
 @contextmanager

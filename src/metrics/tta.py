@@ -21,6 +21,11 @@ class Views:
     def __init__(self, *, flip: bool = False, shift: int = 0) -> None:
         self.flip, self.shift = flip, shift
 
+    @property
+    def num_views(self) -> int:
+        """How often an image goes through the network, the plain look included."""
+        return (2 if self.flip else 1) * (3 if self.shift else 1)
+
     def __call__(self, forward: Callable[[Tensor], Tensor], images: Tensor, logits: Tensor) -> Tensor:
         """Mean logits (B, K) over the views of images (B, 3, H, W), whose own `logits` are known."""
         plain = (logits + forward(images.flip(-1))) / 2 if self.flip else logits

@@ -32,6 +32,7 @@ from src.reports.predictions import NAME as PREDICTIONS
 from src.reports.predictions import read_answers
 from src.reports.runs import Run
 from src.reports.summary import one_line, write_text
+from src.reports.table import duration
 
 NAME = "report.html"
 PAGE = Path(__file__).with_name("page")
@@ -125,13 +126,6 @@ def environment(out: Path) -> Environment:
 def title(board: Leaderboard) -> str:
     """What varies."""
     return f"Comparison: {', '.join(board.columns)}" if board.columns else "One variant"
-
-
-def duration(seconds: float) -> str:
-    """`33.4 s`, `12.5 min` or `3.2 h`."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 Problem = tuple[str, Run, str]  # variant, run, and what is missing

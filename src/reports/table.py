@@ -1,4 +1,4 @@
-"""The few lines that a run ends with."""
+"""The few lines that a run ends with, and how they are written."""
 
 import os
 import shutil
@@ -42,3 +42,10 @@ def tensorboard_command(output_dir: str | Path) -> str:
 def shown(path: Path) -> str:
     """A path as one would type it here."""
     return os.path.relpath(path) if Path.cwd() in path.resolve().parents else str(path)
+
+
+def duration(seconds: float) -> str:
+    """`33.4 s`, `12.5 min` or `3.2 h`."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,244 @@
+"""What a composition will take, from a few timed steps of its own training."""
+
+import math
+import platform
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import Any, NamedTuple
+
+import lightning as L
+import torch
+from omegaconf import DictConfig
+
+from src.config.build import build
+from src.engine.memory import PeakMemory, peak_memory
+from src.engine.quiet import quiet
+from src.metrics.cost import Length, count_macs, limited, num_params, training_length, training_pflop
+
+SECONDS = 6.0  # of timed training batches, behind the warm-up
+WARM_UP = 2  # batches that are not timed: kernels are chosen, workers and memory come up
+MOST = 100  # timed batches
+EVALUATION = (3.0, 10)  # seconds and batches of validation, at most
+LOADING = (1.0, 5)  # seconds and batches of loading alone, at most
+FORWARD = 1 / 3  # of a training step
+# The rest of the Trainer is the composition's. One validation batch an epoch: a schedule may wait for it.
+HELD_BACK: dict[str, Any] = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "profiler": None,
+    "limit_val_batches": 1,
+    "check_val_every_n_epoch": 1,
+}
+
+
+class Pass(NamedTuple):
+    """Passes over validation or test images without training: how many, batches of each, seconds a batch."""
+
+    passes: int
+    batches: int
+    batch_seconds: float
+
+    @property
+    def seconds(self) -> float:
+        return self.passes * self.batches * self.batch_seconds
+
+
+class Estimate(NamedTuple):
+    """What was measured (device, batches, memory), what was counted, and what follows from both."""
+
+    device: str
+    precision: str
+    num_params: int
+    macs: int  # of one image
+    batch_size: int
+    length: Length
+    pflop: float  # of training
+    timed: list[float]  # seconds of training batches
+    warm: bool  # False: there was time for the first batch alone
+    start_seconds: float  # from nothing to the end of the first batch, without a batch's own seconds
+    val: Pass
+    test: Pass
+    load_seconds: float  # of all training images, in the composition's number of processes, nothing else
+    memory: PeakMemory
+
+    @property
+    def batch_seconds(self) -> float:
+        return median(self.timed)
+
+    @property
+    def train_seconds(self) -> float:
+        return self.length.batches * self.batch_seconds
+
+    @property
+    def seconds(self) -> float:
+        return self.start_seconds + self.train_seconds + self.val.seconds + self.test.seconds
+
+
+def estimate(cfg: DictConfig) -> Estimate:
+    """Train what `cfg` names for a few steps, look at a few validation batches, and reckon the rest.
+
+    Network, loss, optimizer, schedule, precision, clipping, accumulation, augmentation and loading are the
+    composition's, in Lightning's own loop; its callbacks and loggers are left out.
+
+    Raises:
+        ValueError: the composition trains nothing, never ends or cannot be built.
+    """
+    quiet()
+    L.seed_everything(cfg.seed, workers=True, verbose=False)
+    began = time.perf_counter()
+    datamodule = build(cfg.data)
+    datamodule.setup()
+    timer = StepTimer(accumulate=cfg.trainer.accumulate_grad_batches, compiled=cfg.module.compile)
+    trainer = build(cfg.trainer, callbacks=[timer], **HELD_BACK)
+    overfit = cfg.trainer.overfit_batches  # stands for both limits, in Lightning
+    length = training_length(
+        len(datamodule.train_indices),
+        cfg.data.batch_size,
+        epochs=trainer.max_epochs,
+        max_steps=trainer.max_steps,
+        limit=overfit or cfg.trainer.limit_train_batches,
+        accumulate=trainer.accumulate_grad_batches,
+    )
+    with peak_memory(trainer.strategy.root_device) as memory:
+        module = build(cfg.module)
+        trainer.fit(module, datamodule=datamodule)
+    each = evaluation_seconds(trainer, module, datamodule, timer)
+    validations = length.epochs // cfg.trainer.check_val_every_n_epoch
+    timed, warm = timer.timed()
+    macs = count_macs(module.net, cfg.data.image_size)
+    return Estimate(
+        device=device_words(trainer.strategy.root_device),
+        precision=str(trainer.precision),
+        num_params=num_params(module.net),
+        macs=macs,
+        batch_size=min(cfg.data.batch_size, len(datamodule.train_indices)),
+        length=length,
+        pflop=training_pflop(training_macs(macs, length), num_images=1),
+        timed=timed,
+        warm=warm,
+        start_seconds=max(0.0, timer.first_end - began - median(timed)),
+        val=Pass(validations, num_batches(datamodule, "val", overfit or cfg.trainer.limit_val_batches), each),
+        load_seconds=length.batches
+        * loading_seconds(datamodule)
+        / max(1, datamodule.workers(datamodule.source.train.images)),
+        test=Pass(1, num_batches(datamodule, "test", cfg.trainer.limit_test_batches), each * looks(module)),
+        memory=memory,
+    )
+
+
+def device_words(device: torch.device) -> str:
+    """What computed: a GPU's name, or the processor and its threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    threads = torch.get_num_threads()
+    return f"{device.type} ({name}, {threads} thread{'s' * (threads > 1)})"
+
+
+def training_macs(macs: int, length: Length) -> int:
+    """Multiply-accumulates of all the training images' forward passes."""
+    return macs * length.images
+
+
+def evaluation_seconds(
+    trainer: L.Trainer, module: L.LightningModule, datamodule: Any, timer: "StepTimer"
+) -> float:
+    """Seconds of a batch through the network alone, from validation, or the test where there is none."""
+    seconds, most = EVALUATION
+    one = timer.evaluated[-1] if timer.evaluated else median(timer.timed()[0]) * FORWARD
+    if not timer.evaluated or one * 2 < seconds:
+        timer.evaluated.clear()
+        number = max(1, min(most, int(seconds / one)))
+        trainer.limit_val_batches = trainer.limit_test_batches = number
+        run = trainer.validate if datamodule.has_val else trainer.test
+        run(module, datamodule=datamodule, verbose=False)
+    each = median(timer.evaluated[1:] or timer.evaluated)  # the first one starts the workers
+    return each if datamodule.has_val else each / looks(module)
+
+
+def loading_seconds(datamodule: Any) -> float:
+    """Seconds in which one process reads and augments a training batch."""
+    dataset = datamodule.train_dataloader().dataset
+    keys = [(0, index) for index in range(min(datamodule.batch_size, len(dataset)))]
+    seconds: list[float] = []
+    while not seconds or (sum(seconds) < LOADING[0] and len(seconds) < LOADING[1]):
+        began = time.perf_counter()
+        dataset.__getitems__(keys)
+        seconds.append(time.perf_counter() - began)
+    return median(seconds)
+
+
+def looks(module: Any) -> int:
+    """How often the test shows an image to the network."""
+    return module.tta.num_views if module.tta else 1
+
+
+def num_batches(datamodule: Any, stage: str, limit: int | float) -> int:
+    """Batches of a pass over the images of `val` or `test`."""
+    _, positions = datamodule.eval_data(stage)
+    return limited(math.ceil(len(positions) / datamodule.batch_size), limit)
+
+
+class StepTimer(L.Callback):
+    """Seconds from one training batch's end to the next one's, loading included; stop when they are enough.
+
+    Args:
+        accumulate: batches an optimizer step.
+        compiled: the first batch compiles the network and tells nothing of the others.
+    """
+
+    def __init__(self, *, accumulate: int = 1, compiled: bool = False) -> None:
+        self.accumulate, self.compiled = accumulate, compiled
+        self.seconds: list[float] = []
+        self.evaluated: list[float] = []
+        self.first_end = self.last = 0.0
+
+    def lap(self, pl_module: L.LightningModule) -> float:
+        """Seconds since the last lap, when the device has done what it was told."""
+        if pl_module.device.type != "cpu":
+            torch.accelerator.synchronize(pl_module.device)
+        before, self.last = self.last, time.perf_counter()
+        return self.last - before
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.lap(pl_module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.seconds.append(self.lap(pl_module))
+        self.first_end = self.first_end or self.last
+        if self.enough(self.last - self.first_end):
+            trainer.should_stop = True
+
+    def enough(self, passed: float) -> bool:
+        """Whether to stop, so many seconds behind the first batch."""
+        if len(self.seconds) == 1:
+            return self.seconds[0] > SECONDS and not self.compiled
+        return passed > SECONDS or len(self.seconds) >= WARM_UP + MOST
+
+    def timed(self) -> tuple[list[float], bool]:
+        """The batches that count, and whether they were warm; means over optimizer steps that were whole.
+
+        A step's last batch costs more than its others where gradients accumulate.
+        """
+        cold = min(WARM_UP, len(self.seconds) - 1)
+        return step_means(self.seconds[cold:], self.accumulate), cold > 0
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.lap(pl_module)
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.lap(pl_module)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.evaluated.append(self.lap(pl_module))
+
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.evaluated.append(self.lap(pl_module))
+
+
+def step_means(seconds: Sequence[float], accumulate: int) -> list[float]:
+    """Mean seconds a batch of each `accumulate` batches in a row; of all where there are fewer."""
+    size = min(accumulate, len(seconds))
+    return [sum(seconds[at : at + size]) / size for at in range(0, len(seconds) - size + 1, size)]
