@@ -15,9 +15,10 @@ from src import estimate as command
 from src.config.build import build
 from src.config.finished import placed
 from src.engine.classifier import Classifier
-from src.engine.estimate import Estimate, Pass, StepTimer, estimate, step_means
+from src.engine.estimate import Estimate, Pass, estimate
 from src.engine.memory import PeakMemory, peak_memory
 from src.engine.quiet import quiet
+from src.engine.step_timer import StepTimer, step_means
 from src.metrics.cost import Length, count_macs, num_params, training_length, training_pflop
 from src.notebook import compose
 from src.reports.estimate import estimate_table, gpu_lines, gpu_seconds, jobs_table, spread
@@ -27,7 +28,7 @@ TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer=cpu"
 
 @pytest.fixture(autouse=True)
 def in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.engine.estimate.SECONDS", 0.5)
+    monkeypatch.setattr("src.engine.step_timer.SECONDS", 0.5)
     monkeypatch.setattr("src.engine.estimate.EVALUATION", (0.2, 3))
 
 

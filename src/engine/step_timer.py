@@ -1,0 +1,75 @@
+"""How long the batches of a training take, from few of them."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+
+SECONDS = 6.0  # of timed training batches, behind the warm-up
+WARM_UP = 2  # batches that are not timed: kernels are chosen, workers and memory come up
+MOST = 100  # timed batches
+
+
+class StepTimer(L.Callback):
+    """Seconds from one training batch's end to the next one's, loading included; stop when they are enough.
+
+    Args:
+        accumulate: batches an optimizer step.
+        compiled: the first batch compiles the network and tells nothing of the others.
+    """
+
+    def __init__(self, *, accumulate: int = 1, compiled: bool = False) -> None:
+        self.accumulate, self.compiled = accumulate, compiled
+        self.seconds: list[float] = []
+        self.evaluated: list[float] = []
+        self.first_end = self.last = 0.0
+
+    def lap(self, pl_module: L.LightningModule) -> float:
+        """Seconds since the last lap, when the device has done what it was told."""
+        if pl_module.device.type != "cpu":
+            torch.accelerator.synchronize(pl_module.device)
+        before, self.last = self.last, time.perf_counter()
+        return self.last - before
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.lap(pl_module)
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.seconds.append(self.lap(pl_module))
+        self.first_end = self.first_end or self.last
+        if self.enough(self.last - self.first_end):
+            trainer.should_stop = True
+
+    def enough(self, passed: float) -> bool:
+        """Whether to stop, so many seconds behind the first batch."""
+        if len(self.seconds) == 1:
+            return self.seconds[0] > SECONDS and not self.compiled
+        return passed > SECONDS or len(self.seconds) >= WARM_UP + MOST
+
+    def timed(self) -> tuple[list[float], bool]:
+        """The batches that count, and whether they were warm; means over optimizer steps that were whole.
+
+        A step's last batch costs more than its others where gradients accumulate.
+        """
+        cold = min(WARM_UP, len(self.seconds) - 1)
+        return step_means(self.seconds[cold:], self.accumulate), cold > 0
+
+    def on_validation_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.lap(pl_module)
+
+    def on_test_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.lap(pl_module)
+
+    def on_validation_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.evaluated.append(self.lap(pl_module))
+
+    def on_test_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self.evaluated.append(self.lap(pl_module))
+
+
+def step_means(seconds: Sequence[float], accumulate: int) -> list[float]:
+    """Mean seconds a batch of each `accumulate` batches in a row; of all where there are fewer."""
+    size = min(accumulate, len(seconds))
+    return [sum(seconds[at : at + size]) / size for at in range(0, len(seconds) - size + 1, size)]
