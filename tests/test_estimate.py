@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from statistics import median
 
 import lightning as L
 import pytest
@@ -109,8 +110,9 @@ def test_seconds_are_batches_times_a_batchs_seconds(tmp_path: Path) -> None:
     net = build(compose(*TINY).cfg.model)
     assert (found.num_params, found.macs) == (num_params(net), count_macs(net, 32))
     assert found.pflop == pytest.approx(6 * found.macs * 7 * 1257 / 1e15)
-    assert found.warm
-    assert 0 < sum(found.timed) < took
+    (phase,) = found.phases
+    assert phase.warm
+    assert 0 < sum(phase.timed) < took
     assert 0 < found.val.batch_seconds < took
 
 
@@ -135,9 +137,20 @@ def test_steps_of_known_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_test_looks_twice_with_flip_tta(tmp_path: Path) -> None:
     for more in ([], ["data.num_val=0", "callbacks=training", "scheduler=constant"]):
-        found = measure(tmp_path, "module.flip_tta=true", "trainer.max_epochs=1", *more)
+        found = measure(tmp_path, "tta=flip", "trainer.max_epochs=1", *more)
         assert found.test.batch_seconds == pytest.approx(2 * found.val.batch_seconds)
     assert found.val.seconds == 0
+
+
+def test_smaller_images_count_for_their_share_of_training(tmp_path: Path) -> None:
+    # A quarter at 16 pixels, where every convolution costs a quarter; a quarter of each batch is learned from
+    resized = ["resize=progressive", "resize.stages=[[16,0.25]]", "select=hardest", "select.fraction=0.25"]
+    found = measure(tmp_path, *resized, "trainer.max_epochs=4", "data.batch_size=64")
+    whole = 2 * found.macs * found.length.images * (1 + 3 * 0.25) / 1e15
+    assert found.pflop == pytest.approx(whole * (0.75 + 0.25 / 4), rel=0.01)
+    small, large = found.phases
+    assert (small.share, large.share) == (0.25, 0.75)
+    assert found.batch_seconds == pytest.approx(0.25 * median(small.timed) + 0.75 * median(large.timed))
 
 
 def test_a_step_that_takes_known_time() -> None:
@@ -190,9 +203,13 @@ def test_the_table_and_the_sum_of_jobs() -> None:
     assert "3,072 MiB" in said
     lines = said.splitlines()[-5:]
     assert [line.split()[1] for line in lines] == ["3.0", "10.0", "1.0", "0.6", "14.6"]
-    table = jobs_table(["0 a", "1 b"], [found, found._replace(timed=[1.0], pflop=0.04)])
+    table = jobs_table(
+        ["0 a", "1 b"], [found, found._replace(phases=[phase._replace(timed=[1.0])], pflop=0.04)]
+    )
     assert re.split(r" {2,}", table.splitlines()[-1]) == ["together", "0.1", "60.0 s", "69.2 s"]
-    assert "from the very first one alone" in estimate_table(found._replace(warm=False, timed=[0.2]))
+    assert "from the very first one alone" in estimate_table(
+        found._replace(phases=[phase._replace(warm=False, timed=[0.2])])
+    )
     assert spread(list(range(1, 100))) == (10, 90)
 
 

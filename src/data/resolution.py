@@ -35,6 +35,12 @@ class Resolution:
                 f"training that rise to at most 1, such as [[24, 0.5]]: got {given}."
             )
 
+    def phases(self) -> list[tuple[float, float]]:
+        """(start, share) of each part of training in which images keep one size, as fractions of it."""
+        starts = [0.0, *(until for _, until in self.stages)]
+        shares = [end - start for start, end in pairwise([*starts, 1.0])]
+        return [(start, share) for start, share in zip(starts, shares, strict=True) if share > 0]
+
     def __call__(self, images: Tensor, progress: float) -> Tensor:
         """Scale images (B, C, H, W) as `progress`, the share of training done from 0 to 1, wants it."""
         for pixels, until in self.stages:

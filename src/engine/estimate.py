@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 import lightning as L
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from src.config.build import build
 from src.engine.memory import PeakMemory, peak_memory
 from src.engine.quiet import quiet
 from src.engine.step_timer import StepTimer
-from src.metrics.cost import Length, count_macs, limited, num_params, training_length, training_pflop
+from src.metrics.cost import Length, count_macs, limited, num_params, passes_pflop, training_length
 
 EVALUATION = (3.0, 10)  # seconds and batches of validation, at most
 LOADING = (1.0, 5)  # seconds and batches of loading alone, at most
@@ -42,6 +43,15 @@ class Pass(NamedTuple):
         return self.passes * self.batches * self.batch_seconds
 
 
+class Phase(NamedTuple):
+    """A part of training in which images keep one size."""
+
+    share: float  # of training
+    timed: list[float]  # seconds of training batches
+    warm: bool  # False: there was time for the first batch alone
+    passes: dict[int, float]  # image size in pixels -> forward passes for each image, see Classifier.passes
+
+
 class Estimate(NamedTuple):
     """What was measured (device, batches, memory), what was counted, and what follows from both."""
 
@@ -52,8 +62,7 @@ class Estimate(NamedTuple):
     batch_size: int
     length: Length
     pflop: float  # of training
-    timed: list[float]  # seconds of training batches
-    warm: bool  # False: there was time for the first batch alone
+    phases: list[Phase]
     start_seconds: float  # from nothing to the end of the first batch, without a batch's own seconds
     val: Pass
     test: Pass
@@ -62,7 +71,8 @@ class Estimate(NamedTuple):
 
     @property
     def batch_seconds(self) -> float:
-        return median(self.timed)
+        """Mean over the whole of training."""
+        return sum(phase.share * median(phase.timed) for phase in self.phases)
 
     @property
     def train_seconds(self) -> float:
@@ -87,8 +97,7 @@ def estimate(cfg: DictConfig) -> Estimate:
     began = time.perf_counter()
     datamodule = build(cfg.data)
     datamodule.setup()
-    timer = StepTimer(accumulate=cfg.trainer.accumulate_grad_batches, compiled=cfg.module.compile)
-    trainer = build(cfg.trainer, callbacks=[timer], **HELD_BACK)
+    timer, trainer = timed_trainer(cfg)
     overfit = cfg.trainer.overfit_batches  # stands for both limits, in Lightning
     length = training_length(
         len(datamodule.train_indices),
@@ -100,22 +109,29 @@ def estimate(cfg: DictConfig) -> Estimate:
     )
     with peak_memory(trainer.strategy.root_device) as memory:
         module = build(cfg.module)
-        trainer.fit(module, datamodule=datamodule)
+        resize, phases, first_end = module.resize, list[Phase](), 0.0
+        for start, share in resize.phases() if resize else [(0.0, 1.0)]:
+            if phases:
+                timer, trainer = timed_trainer(cfg)
+            if resize:
+                module.resize = lambda images, _, start=start: resize(images, start)
+            module.passes.clear()
+            trainer.fit(module, datamodule=datamodule)
+            each_image = {size: count / timer.images for size, count in module.passes.items()}
+            first_end = first_end or timer.first_end
+            phases.append(Phase(share, *timer.timed(), each_image))
     each = evaluation_seconds(trainer, module, datamodule, timer)
     validations = length.epochs // cfg.trainer.check_val_every_n_epoch
-    timed, warm = timer.timed()
-    macs = count_macs(module.net, cfg.data.image_size)
     return Estimate(
         device=device_words(trainer.strategy.root_device),
         precision=str(trainer.precision),
         num_params=num_params(module.net),
-        macs=macs,
+        macs=count_macs(module.net, cfg.data.image_size),
         batch_size=min(cfg.data.batch_size, len(datamodule.train_indices)),
         length=length,
-        pflop=training_pflop(training_macs(macs, length), num_images=1),
-        timed=timed,
-        warm=warm,
-        start_seconds=max(0.0, timer.first_end - began - median(timed)),
+        pflop=sum(phase_pflop(phase, length.images, module.net) for phase in phases),
+        phases=phases,
+        start_seconds=max(0.0, first_end - began - median(phases[0].timed)),
         val=Pass(validations, num_batches(datamodule, "val", overfit or cfg.trainer.limit_val_batches), each),
         load_seconds=length.batches
         * loading_seconds(datamodule)
@@ -134,9 +150,16 @@ def device_words(device: torch.device) -> str:
     return f"{device.type} ({name}, {threads} thread{'s' * (threads > 1)})"
 
 
-def training_macs(macs: int, length: Length) -> int:
-    """Multiply-accumulates of all the training images' forward passes."""
-    return macs * length.images
+def timed_trainer(cfg: DictConfig) -> tuple[StepTimer, Any]:
+    """The composition's Trainer with a timer for its only callback."""
+    timer = StepTimer(accumulate=cfg.trainer.accumulate_grad_batches, compiled=cfg.module.compile)
+    return timer, build(cfg.trainer, callbacks=[timer], **HELD_BACK)
+
+
+def phase_pflop(phase: Phase, num_images: int, net: nn.Module) -> float:
+    """Compute of a phase of a training on `num_images`, in 10^15 floating-point operations."""
+    macs = {size: count_macs(net, size) for size in phase.passes}
+    return passes_pflop({size: each * phase.share * num_images for size, each in phase.passes.items()}, macs)
 
 
 def evaluation_seconds(

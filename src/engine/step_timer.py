@@ -24,6 +24,7 @@ class StepTimer(L.Callback):
         self.accumulate, self.compiled = accumulate, compiled
         self.seconds: list[float] = []
         self.evaluated: list[float] = []
+        self.images = 0  # of all training batches
         self.first_end = self.last = 0.0
 
     def lap(self, pl_module: L.LightningModule) -> float:
@@ -36,7 +37,10 @@ class StepTimer(L.Callback):
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.lap(pl_module)
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self.images += len(batch[1])
         self.seconds.append(self.lap(pl_module))
         self.first_end = self.first_end or self.last
         if self.enough(self.last - self.first_end):

@@ -71,7 +71,7 @@ def training_pflop(macs: float, num_images: float) -> float:
     return 6 * macs * num_images / 1e15
 
 
-def passes_pflop(passes: Mapping[int, int], macs: Mapping[int, int]) -> float:
+def passes_pflop(passes: Mapping[int, float], macs: Mapping[int, int]) -> float:
     """Compute of image passes, in 10^15 floating-point operations; see `training_pflop`.
 
     Args:

@@ -1,7 +1,7 @@
 """An estimate as lines that one reads before waiting."""
 
 from collections.abc import Mapping, Sequence
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from src.reports.table import duration
@@ -40,11 +40,15 @@ def measured(found: "Estimate") -> str:
     """The step's time, how sure it is, and the speed."""
     batch = short(found.batch_seconds)
     speed = f"{found.batch_size / found.batch_seconds:,.0f} images/s"
-    if not found.warm:
+    if len(found.phases) > 1:
+        parts = (f"{short(median(phase.timed))} in {phase.share:.0%}" for phase in found.phases)
+        return f"{batch} a batch ({speed}), by the images' size: {', '.join(parts)} of training"
+    (phase,) = found.phases
+    if not phase.warm:
         return f"{batch} a batch ({speed}), from the very first one alone: a warm one may be faster"
-    low, high = spread(found.timed)
+    low, high = spread(phase.timed)
     busy = "; uneven: is the machine busy?" if high > UNEVEN * low else ""
-    return f"{batch} a batch ({speed}), median of {len(found.timed)}: {short(low)} to {short(high)}{busy}"
+    return f"{batch} a batch ({speed}), median of {len(phase.timed)}: {short(low)} to {short(high)}{busy}"
 
 
 def spread(seconds: Sequence[float]) -> tuple[float, float]:
