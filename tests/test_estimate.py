@@ -16,7 +16,7 @@ from src import estimate as command
 from src.config.build import build
 from src.config.finished import placed
 from src.engine.classifier import Classifier
-from src.engine.estimate import Estimate, Pass, estimate
+from src.engine.estimate import Estimate, Pass, Phase, estimate
 from src.engine.memory import PeakMemory, peak_memory
 from src.engine.quiet import quiet
 from src.engine.step_timer import StepTimer, step_means
@@ -190,10 +190,11 @@ def test_peak_memory_of_a_known_array() -> None:
 
 
 def test_the_table_and_the_sum_of_jobs() -> None:
+    phase = Phase(1.0, [0.2, 0.1, 0.6], True, {32: 3.0})
     found = Estimate(
         **{"device": "cpu (x, 2 threads)", "precision": "32-true", "num_params": 1000, "macs": 2_000_000},
         **{"batch_size": 100, "length": Length(50, 50, 5000, 5), "pflop": 0.06},
-        **{"timed": [0.2, 0.1, 0.6], "warm": True, "start_seconds": 3.0, "load_seconds": 4.0},
+        **{"phases": [phase], "start_seconds": 3.0, "load_seconds": 4.0},
         **{"val": Pass(5, 2, 0.1), "test": Pass(1, 3, 0.2), "memory": PeakMemory(2**20, 3 * 2**30)},
     )  # type: ignore[arg-type]
     said = estimate_table(found)
@@ -203,9 +204,8 @@ def test_the_table_and_the_sum_of_jobs() -> None:
     assert "3,072 MiB" in said
     lines = said.splitlines()[-5:]
     assert [line.split()[1] for line in lines] == ["3.0", "10.0", "1.0", "0.6", "14.6"]
-    table = jobs_table(
-        ["0 a", "1 b"], [found, found._replace(phases=[phase._replace(timed=[1.0])], pflop=0.04)]
-    )
+    slower = found._replace(phases=[phase._replace(timed=[1.0])], pflop=0.04)
+    table = jobs_table(["0 a", "1 b"], [found, slower])
     assert re.split(r" {2,}", table.splitlines()[-1]) == ["together", "0.1", "60.0 s", "69.2 s"]
     assert "from the very first one alone" in estimate_table(
         found._replace(phases=[phase._replace(warm=False, timed=[0.2])])
