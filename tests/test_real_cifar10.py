@@ -5,16 +5,18 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from torchvision.datasets import CIFAR10
 
-from src.data.cifar import DATASETS, bad_files, cifar
+from src.data.cifar import DATASETS, bad_names, cifar, read_files
 from src.data.stats import channel_stats
 from src.reports.curves import read_metrics
 from src.reports.summary import read_summary
 
 
-def test_torchvisions_check_passes_and_a_flipped_byte_fails(cifar10_root: str, tmp_path: Path) -> None:
-    assert bad_files(DATASETS["cifar10"], Path(cifar10_root)) == []
+def test_the_check_passes_and_a_flipped_byte_fails(cifar10_root: str, tmp_path: Path) -> None:
+    assert bad_names(read_files(DATASETS["cifar10"], Path(cifar10_root))) == []
     folder = tmp_path / "cifar-10-batches-py"
     shutil.copytree(Path(cifar10_root) / folder.name, folder)
     with (folder / "test_batch").open("r+b") as file:
@@ -24,6 +26,15 @@ def test_torchvisions_check_passes_and_a_flipped_byte_fails(cifar10_root: str, t
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(FileNotFoundError, match="test_batch missing or damaged"):
         cifar("cifar10", root=str(tmp_path), download=False)
+
+
+def test_images_and_labels_are_torchvisions(cifar10_root: str) -> None:
+    source = cifar("cifar10", root=cifar10_root, download=False)
+    for train, ours in ((True, source.train), (False, source.test)):
+        theirs = CIFAR10(cifar10_root, train=train)
+        np.testing.assert_array_equal(ours.images, theirs.data)
+        np.testing.assert_array_equal(ours.labels, theirs.targets)
+        assert source.class_names == theirs.classes
 
 
 def test_statistics_are_the_known_ones(cifar10_root: str) -> None:

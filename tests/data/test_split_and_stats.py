@@ -46,8 +46,29 @@ def test_stats_are_kept_and_read_again(tmp_path: Path) -> None:
     images = np.full((1, 2, 2, 3), 255, np.uint8)
     first = cached_stats(images, "white", str(tmp_path))
     path = tmp_path / "stats" / "white.json"
-    assert json.loads(path.read_text())["mean"] == [1.0, 1.0, 1.0]
-    path.write_text(json.dumps({"mean": [0.1] * 3, "std": [0.2] * 3}))
-    assert cached_stats(images, "white", str(tmp_path)).mean == (0.1, 0.1, 0.1)
-    path.write_text("{half")
-    assert cached_stats(images, "white", str(tmp_path)) == first
+    kept = path.read_text()
+    assert json.loads(kept)["mean"] == [1.0, 1.0, 1.0]
+    # read, not measured again: these images are others
+    assert cached_stats(images * 0, "white", str(tmp_path)) == first
+    other = cached_stats(images * 0, "black", str(tmp_path))
+    assert other.mean == (0.0, 0.0, 0.0)
+    of_others = path.with_name("black.json").read_text()
+    for damaged in (
+        "{half",
+        "[]",
+        "7",
+        kept.replace("1.0", "0.9", 1),
+        of_others,
+        kept.replace("mean", "men"),
+    ):
+        path.write_text(damaged)
+        assert cached_stats(images, "white", str(tmp_path)) == first
+        assert path.read_text() == kept
+
+
+def test_stats_are_exact_over_many_images() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (700, 5, 4, 3), dtype=np.uint8)
+    images[300:600] |= 128  # three chunks of 256 that differ
+    stats = channel_stats(images)
+    np.testing.assert_allclose(stats.mean, images.mean((0, 1, 2)) / 255, rtol=1e-14)
+    np.testing.assert_allclose(stats.std, images.std((0, 1, 2)) / 255, rtol=1e-12)
