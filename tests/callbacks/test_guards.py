@@ -1,5 +1,6 @@
 """Guards: they see what goes wrong, say it once, and keep what was good."""
 
+import csv
 import logging
 import math
 from collections.abc import Callable
@@ -175,3 +176,12 @@ def test_a_run_hears_of_its_small_updates_and_its_clipping(run_tiny: Callable[..
     told = (run_dir / "train.log").read_text()
     assert "of its length, and has for 5 measurements: it hardly learns. optimizer.lr=1e-06 usually" in told
     assert "hint: clipping changes " in told
+
+
+def test_rescaled_kernels_take_large_steps_on_purpose(run_tiny: Callable[..., Path]) -> None:
+    muon = ["optimizer=muon", "scheduler=constant", "callbacks.updates.every_n_steps=1"]
+    run_dir = run_tiny(*DIGITS, *muon, "trainer.max_epochs=1")
+    with (run_dir / "updates.csv").open(newline="") as file:
+        moved = [float(row["update"]) for row in csv.DictReader(file) if row["layer"] == "stem.conv"]
+    assert min(moved[1:]) > 0.1
+    assert "hint: a step changes" not in (run_dir / "train.log").read_text()

@@ -124,6 +124,8 @@ def test_goes_on_bit_for_bit_from_a_safe_file(rest: Any) -> None:
     def train(module: nn.Module, optimizer: torch.optim.Optimizer, seeds: range) -> None:
         for seed in seeds:
             with_gradients(module, seed)
+            for group in optimizer.param_groups:  # as a schedule does
+                group["lr"] = 0.1 / (1 + seed)
             optimizer.step()
 
     whole = fresh()
