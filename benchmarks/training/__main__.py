@@ -2,7 +2,8 @@
 
     DATA_ROOT=<folder> python -m benchmarks.training [<table> …]
 
-Prints the named ones of race, overhead, levers, boundaries, growth and compile, or all but the last. Wants CIFAR-10 and a quiet machine.
+Prints the named ones of race, overhead, levers, boundaries, growth and compile, or all but the last; wants
+CIFAR-10 and a quiet machine.
 """
 
 import sys

@@ -51,8 +51,8 @@ def levers(norm: str, *, steps: int = 4, rounds: int = 6) -> Table:
         ("lever", "in the full set: … times as fast", "alone: … times as fast"),
         rows,
         f"`python -m benchmarks.training levers`. {' '.join(NETWORK)} in batches of {BATCH}, the leanest "
-        f"loop without loading workers; {rounds} rounds of {steps} steps, in turn: medians of the rounds' ratios, "
-        "lowest and highest. Batched data stands against torchvision, image by image.",
+        f"loop without loading workers; {rounds} rounds of {steps} steps, in turn: medians of the "
+        "rounds' ratios, lowest and highest. Batched data stands against torchvision, image by image.",
     )
 
 
