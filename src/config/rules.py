@@ -46,6 +46,7 @@ RULES: dict[str, Rule] = {
     "data.num_classes": at_least(2),
     "data.test_fraction": Rule(lambda x: 0 < x < 1, "more than 0 and less than 1"),
     "norm.num_groups": at_least(1),
+    "norm.momentum": between(0, 1),
     "model.width": at_least(1),
     "optimizer.lr": above(0),
     "optimizer.momentum": FRACTION,
