@@ -2,10 +2,11 @@
 
     python -m benchmarks.augment [<repeats>]
 
-Each pipeline through the same DataLoader, without loading processes, on images of CIFAR-10's size: the batched
-ops, their albumentations twin, and what course code does with torchvision (crop, flip, ToTensor and Normalize,
-one image at a time, whatever the pipeline). One thread; the ways take turns in every repeat. Seconds are the
-thread's CPU time, which other processes blur less. The aim is 15 times albumentations, 10 times torchvision.
+Each pipeline through the same DataLoader, without loading processes, on images of CIFAR-10's size: the
+batched ops, their albumentations twin, and what course code does with torchvision (crop, flip, ToTensor and
+Normalize, one image at a time, whatever the pipeline). One thread; the ways take turns in every repeat.
+Seconds are CPU time of the thread, which other processes blur less. The aim is 15 times albumentations and 10
+times torchvision. Where malloc gives freed memory back to the system, half of the batched time goes there.
 """
 
 import statistics

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import albumentations as A
 import albumentations.augmentations.geometric.functional as turning
@@ -16,6 +17,7 @@ from src.data import pixels
 from src.data.batched import (
     AlternatingFlip,
     BatchedAugment,
+    BatchedPipeline,
     CoarseDropout,
     HorizontalFlip,
     RandomCrop,
@@ -215,6 +217,38 @@ def test_pipelines_look_as_albumentations_do(name: str) -> None:
     np.testing.assert_allclose((ours == 0).float().mean(), (want == 0).float().mean(), atol=0.01)
 
 
+def test_every_op_of_a_pipeline_draws_numbers_of_its_own() -> None:
+    drawn: list[torch.Tensor] = []
+
+    def probe(passed: Any, its: Draws) -> Any:
+        drawn.append(its.uniform(1)[0])
+        return passed
+
+    augment = BatchedPipeline([probe, probe], [probe, probe]).bind(STATS)
+    augment(torch.from_numpy(IMAGES), draws())
+    for place, numbers in enumerate(drawn):
+        assert torch.equal(numbers, draws().of(place).uniform(1)[0])
+    assert len(torch.cat(drawn).unique()) > 4 * COUNT - 3
+
+
 def test_none_only_normalizes() -> None:
     got = pipeline("none")(torch.from_numpy(IMAGES), draws())
     assert torch.equal(got, pixels.normalize(torch.from_numpy(IMAGES), STATS))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("augment.normalized.0.p=1.5", "CoarseDropout: p must be between 0 and 1: got 1.5"),
+        ("augment.pixels.2.p=-1", "Rotate: p must be between 0 and 1: got -1"),
+        ("augment.pixels.0.padding=-1", "Pad: padding must be 0 pixels or more: got -1"),
+        (
+            "augment.normalized.0.num_holes_range=[2,1]",
+            "num_holes_range must be two whole numbers, .* got [2, 1]",
+        ),
+        ("augment.normalized.0.hole_width_range=[0.1,0.2]", "hole_width_range .* from 1 up: got [0.1, 0.2]"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(override: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said.replace("[", r"\[")):
+        pipeline("seed", override)
