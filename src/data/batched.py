@@ -5,41 +5,15 @@ The ops are named after the albumentations transforms that they repeat, and draw
 """
 
 from collections.abc import Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from src.data import pixels
 from src.data.draws import Draws, integers
+from src.data.pipeline import PixelOp, ValueOp
 from src.data.pixels import View
 from src.data.stats import Stats
-
-
-class PixelOp(Protocol):
-    """An op on uint8 pixels."""
-
-    def __call__(self, view: View, draws: Draws) -> View: ...
-
-
-class ValueOp(Protocol):
-    """An op on normalized values, (B, H, W, C) float32, which it may change in place."""
-
-    def __call__(self, images_bhwc: Tensor, draws: Draws) -> Tensor: ...
-
-
-class Augment(Protocol):
-    """(B, H, W, C) uint8 -> (B, H', W', C) float32: a pipeline that knows the data's statistics."""
-
-    def __call__(self, images_bhwc: Tensor, draws: Draws) -> Tensor: ...
-
-
-class AnyPipeline(Protocol):
-    """What a data module is given: `batched` says that it is too quick for loading processes to pay."""
-
-    batched: bool
-
-    def bind(self, stats: Stats) -> Augment: ...
 
 
 class BatchedPipeline:
@@ -80,6 +54,8 @@ class Pad:
     """`padding` more pixels on each side, mirrored without repeating the edge."""
 
     def __init__(self, padding: int) -> None:
+        if padding < 0:
+            raise ValueError(f"Pad: padding must be 0 pixels or more: got {padding}.")
         self.padding = padding
 
     def __call__(self, view: View, draws: Draws) -> View:
@@ -108,7 +84,7 @@ class HorizontalFlip:
     """Left and right exchanged with probability `p`."""
 
     def __init__(self, p: float = 0.5) -> None:
-        self.p = p
+        self.p = probability(p, self)
 
     def __call__(self, view: View, draws: Draws) -> View:
         return pixels.flip(view, draws.uniform(1)[0] < self.p)
@@ -129,7 +105,7 @@ class Rotate:
     """A turn by up to `limit` degrees to either side with probability `p`, mirrored at the edges."""
 
     def __init__(self, limit: float, p: float = 0.5) -> None:
-        self.limit, self.p = limit, p
+        self.limit, self.p = limit, probability(p, self)
 
     def __call__(self, view: View, draws: Draws) -> View:
         for_turn, for_angle = draws.uniform(2)
@@ -156,8 +132,10 @@ class CoarseDropout:
         fill: float = 0.0,
         p: float = 0.5,
     ) -> None:
-        self.num_holes_range, self.fill, self.p = num_holes_range, fill, p
-        self.hole_height_range, self.hole_width_range = hole_height_range, hole_width_range
+        self.num_holes_range = span(num_holes_range, "num_holes_range")
+        self.hole_height_range = span(hole_height_range, "hole_height_range")
+        self.hole_width_range = span(hole_width_range, "hole_width_range")
+        self.fill, self.p = fill, probability(p, self)
 
     def __call__(self, images_bhwc: Tensor, draws: Draws) -> Tensor:
         fewest, most = self.num_holes_range
@@ -177,3 +155,19 @@ class CoarseDropout:
     def within(sizes: tuple[int, int], limit: int) -> tuple[int, int]:
         """A hole is at most as large as the image."""
         return min(sizes[0], limit), min(sizes[1], limit)
+
+
+def probability(p: float, op: object) -> float:
+    if not 0 <= p <= 1:
+        raise ValueError(f"{type(op).__name__}: p must be between 0 and 1: got {p}.")
+    return p
+
+
+def span(ends: Sequence[int], name: str) -> tuple[int, int]:
+    """Least and greatest of something that there is at least one of."""
+    if len(ends) != 2 or not 1 <= ends[0] <= ends[1] or any(isinstance(end, float) for end in ends):
+        raise ValueError(
+            f"CoarseDropout: {name} must be two whole numbers, [least, greatest], from 1 up: "
+            f"got {list(ends)}."
+        )
+    return ends[0], ends[1]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from src.data.batched import AnyPipeline
 from src.data.datasets import Batch, EpochSampler, EvalSet, TrainSet, as_is
+from src.data.pipeline import AnyPipeline
 from src.data.source import Images, LabelledImages, Source
 from src.data.split import stratified_split
 from src.data.stats import Stats, cached_stats

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from src.data.batched import Augment
 from src.data.draws import Draws
+from src.data.pipeline import Augment
 from src.data.pixels import normalize
 from src.data.source import Images
 from src.data.stats import Stats

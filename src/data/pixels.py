@@ -76,10 +76,12 @@ def flip(view: View, flipped: Tensor) -> View:
 
 
 def rotate(images_bhwc: Tensor, degrees: Tensor) -> Tensor:
-    """Turn uint8 images about their centres, counterclockwise as seen; bilinear, mirrored at the edges.
+    """Turn images about their centres, counterclockwise as seen; bilinear, mirrored at the edges.
+
+    The result is float32, in whole numbers from 0 to 255: it is to be normalized, and bytes would cost time.
 
     Args:
-        images_bhwc: (B, H, W, C) uint8.
+        images_bhwc: (B, H, W, C), pixel values from 0 to 255.
         degrees: (B,) float32.
     """
     height, width = images_bhwc.shape[1:3]
@@ -93,14 +95,13 @@ def rotate(images_bhwc: Tensor, degrees: Tensor) -> Tensor:
     grid = (radians.cos() * along).addcmul_(radians.sin(), across)
     planes = images_bhwc.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
     turned = F.grid_sample(planes, grid, padding_mode="reflection", align_corners=True)
-    return turned.add_(0.5).permute(0, 2, 3, 1).to(torch.uint8, memory_format=torch.contiguous_format)
+    return turned.round_().permute(0, 2, 3, 1).contiguous()
 
 
 def normalize(images_bhwc: Tensor, stats: Stats) -> Tensor:
-    """BHWC uint8 -> BHWC float32 with the data's mean at 0 and its standard deviation at 1."""
+    """Pixel values from 0 to 255 -> float32 with the data's mean at 0 and its standard deviation at 1."""
     mean, std = a_row_of(stats, images_bhwc.shape[2], images_bhwc.device)
-    rows = images_bhwc.flatten(2).to(torch.float32)
-    return rows.sub_(mean).div_(std).view(images_bhwc.shape)
+    return torch.sub(images_bhwc.flatten(2), mean).div_(std).view(images_bhwc.shape)
 
 
 @lru_cache(maxsize=8)
