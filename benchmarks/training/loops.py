@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import lightning as L
@@ -61,8 +62,8 @@ class Beat(L.Callback):
 
 def trainer(setting: Setting, pace: Pace) -> None:
     """This bench: `src.train` with its callbacks and loggers."""
-    folder = os.path.join(os.environ["OUTPUT_DIR"], str(os.getpid()))  # noqa: PTH118
-    os.mkdir(folder)  # noqa: PTH102
+    folder = Path(os.environ["OUTPUT_DIR"], str(os.getpid()))
+    folder.mkdir()
     train_in(folder, compose(*setting.overrides, "data.num_workers=0"), callbacks=[Beat(pace)], test=False)
 
 

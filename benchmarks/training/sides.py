@@ -88,7 +88,8 @@ def measure(settings: Mapping[str, Setting], *, steps: int, rounds: int) -> dict
         for name, setting in settings.items():
             sides[name] = Side(setting, folder)
             stack.callback(sides[name].close)
-            sides[name].answer()  # it has taken its first steps
+        for side in sides.values():
+            side.answer()  # it has taken its first steps
         for turn in range(rounds):
             for name in rotated(list(sides), turn):
                 found[name].append(sides[name].train(steps))
