@@ -109,3 +109,18 @@ def test_evaluation_is_shared_out_without_a_remainder(monkeypatch: pytest.Monkey
     monkeypatch.setattr(datamodule, "place", lambda: (0, 361))
     with pytest.raises(ValueError, match="361 processes cannot share 360 test images out"):
         datamodule.test_dataloader()
+
+
+def test_loading_processes_where_they_pay(fake_cifar: Path, fake_folder: Path) -> None:
+    memory = ("data=cifar10", f"data.root='{fake_cifar}'", "data.num_train=400", "data.num_val=40")
+    files = ("data=image_folder", f"data.root='{fake_folder}'", "data.image_size=32")
+    for overrides, want in (
+        ((*memory, "augment=standard"), 0),
+        ((*memory, "augment=albumentations_standard"), 2),
+        ((*memory, "augment=standard", "data.num_workers=1"), 1),
+        ((*files, "augment=standard"), 2),
+        ((*files, "augment=standard", "data.num_workers=0"), 0),
+    ):
+        datamodule = module_of(*overrides)
+        loaders: list[Any] = [datamodule.train_dataloader(), datamodule.test_dataloader()]
+        assert [loader.num_workers for loader in loaders] == [want] * 2, overrides
