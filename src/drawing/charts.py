@@ -1,6 +1,7 @@
 """Matplotlib figures of a test: confusion, classes, calibration. Half a second each: for the end of a run."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -94,6 +95,6 @@ def reliability_figure(found: Reliability) -> Figure:
 def as_image(figure: Figure, dpi: int = 150) -> Image.Image:
     """A figure as a picture, straight from the canvas: no PNG is written and read back."""
     figure.set_dpi(dpi)
-    canvas = FigureCanvasAgg(figure)
+    canvas: Any = FigureCanvasAgg(figure)  # has no types
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
