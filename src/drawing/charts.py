@@ -1,9 +1,10 @@
 """Matplotlib figures of a test: confusion, classes, calibration. Half a second each: for the end of a run."""
 
 from collections.abc import Sequence
-from io import BytesIO
+from typing import Any
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -92,7 +93,8 @@ def reliability_figure(found: Reliability) -> Figure:
 
 
 def as_image(figure: Figure, dpi: int = 150) -> Image.Image:
-    """A figure as a picture."""
-    buffer = BytesIO()
-    figure.savefig(buffer, dpi=dpi)
-    return Image.open(buffer).convert("RGB")
+    """A figure as a picture, straight from the canvas: no PNG is written and read back."""
+    figure.set_dpi(dpi)
+    canvas: Any = FigureCanvasAgg(figure)  # has no types
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
