@@ -18,6 +18,7 @@ from typing import TypeVar
 
 import sklearn.model_selection  # noqa: F401  # imports are no part of the measurement
 
+from benchmarks.training.table import Table
 from src.config.build import build
 from src.data.cifar import DATASETS, labelled, read_files, unpickled
 from src.data.split import stratified_split
@@ -56,7 +57,9 @@ def whole(name: str, cfg: object) -> None:
     timed(name, first_batch)
 
 
-def main(repeats: int = 5) -> None:
+def measure(repeats: int = 5) -> list[tuple[str, float, float]]:
+    """(part, seconds, seconds of CPU time), medians."""
+    times.clear()
     with tempfile.TemporaryDirectory() as cache:
         cfg = compose("data=cifar10", "data.download=false", f"paths.cache_dir='{cache}'").cfg.data
         for _ in range(repeats + 1):
@@ -65,8 +68,25 @@ def main(repeats: int = 5) -> None:
                 file.unlink()
             whole("files to first batch, no cache", cfg)
             whole("files to first batch, cached", cfg)
+    found = []
     for name, seen in times.items():
         wall, cpu = (statistics.median(values) for values in zip(*seen[1:], strict=True))
+        found.append((name, wall, cpu))
+    return found
+
+
+def table(repeats: int = 5) -> Table:
+    return Table(
+        "From CIFAR-10's files to the first training batch",
+        ("part", "seconds", "of CPU"),
+        [(name, f"{wall:.3f}", f"{cpu:.3f}") for name, wall, cpu in measure(repeats)],
+        f"`python -m benchmarks.loading`. Medians of {repeats}, files in the system's cache, imports left out. "
+        "Promised: 1 s.",
+    )
+
+
+def main(repeats: int = 5) -> None:
+    for name, wall, cpu in measure(repeats):
         print(f"{name:<34}{wall:6.3f} s   {cpu:6.3f} s of CPU")
 
 
