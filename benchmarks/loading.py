@@ -80,8 +80,8 @@ def table(repeats: int = 5) -> Table:
         "From CIFAR-10's files to the first training batch",
         ("part", "seconds", "of CPU"),
         [(name, f"{wall:.3f}", f"{cpu:.3f}") for name, wall, cpu in measure(repeats)],
-        f"`python -m benchmarks.loading`. Medians of {repeats}, files in the system's cache, imports left out. "
-        "Promised: 1 s.",
+        f"`python -m benchmarks.loading`. Medians of {repeats}, files in the system's cache, imports left "
+        "out. Promised: 1 s.",
     )
 
 
