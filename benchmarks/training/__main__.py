@@ -22,7 +22,7 @@ TABLES: dict[str, list[Callable[[], Table]]] = {
     "overhead": [overhead],
     "levers": [partial(levers, "bn"), partial(levers, "ln")],
     "boundaries": [boundaries],
-    "growth": [sizes, epochs, jobs],
+    "growth": [sizes, epochs, jobs, partial(jobs, "training")],
     "compile": [partial(compiled, "bn")],
 }
 BY_ITSELF = ("compile",)  # takes minutes to begin

@@ -81,13 +81,14 @@ def epochs(count: int = 20) -> Table:
     )
 
 
-def jobs(count: int = JOBS) -> Table:
+def jobs(callbacks: str = "default", count: int = JOBS) -> Table:
     """A real sweep: when each job's summary says completed, and how large the process is then."""
+    overrides = [*TINY, f"callbacks={callbacks}"]
     seeds = ",".join(map(str, range(count)))
     seen: dict[int, tuple[float, float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         process = subprocess.Popen(
-            [sys.executable, "-m", "src.train", "-m", *TINY, f"seed={seeds}"],
+            [sys.executable, "-m", "src.train", "-m", *overrides, f"seed={seeds}"],
             cwd=ROOT,
             env=os.environ | {"OUTPUT_DIR": folder},
             stdout=subprocess.DEVNULL,
@@ -103,7 +104,7 @@ def jobs(count: int = JOBS) -> Table:
     ends, sizes_seen = zip(*seen.values(), strict=True)
     beyond = [b - a - own for a, b, own in zip(ends, ends[1:], spent[1:], strict=False)]
     return Table(
-        "Twenty tiny jobs in one process",
+        f"Twenty tiny jobs in one process, callbacks={callbacks}",
         ("", "seconds"),
         [
             ("the first job, with the command's start and imports", f"{ends[0]:.1f}"),
@@ -112,6 +113,6 @@ def jobs(count: int = JOBS) -> Table:
             ("memory behind job 3, MiB", f"{sizes_seen[2]:.0f}"),
             (f"memory behind job {len(seen)}, MiB", f"{sizes_seen[-1]:.0f}"),
         ],
-        f"`python -m benchmarks.training growth`. `python -m src.train -m {' '.join(TINY)} seed=0,…`; a "
+        f"`python -m benchmarks.training growth`. `python -m src.train -m {' '.join(overrides)} seed=0,…`; a "
         "job's seconds end where its summary.json says completed. Promised: 1 s, and 5 % more memory.",
     )
