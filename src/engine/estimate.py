@@ -181,7 +181,7 @@ def evaluation_seconds(
 def loading_seconds(datamodule: Any) -> float:
     """Seconds in which one process reads and augments a training batch."""
     dataset = datamodule.train_dataloader().dataset
-    keys = [(0, index) for index in range(min(datamodule.batch_size, len(dataset)))]
+    keys = range(min(datamodule.batch_size, len(dataset)))  # of the first epoch
     seconds: list[float] = []
     while not seconds or (sum(seconds) < LOADING[0] and len(seconds) < LOADING[1]):
         began = time.perf_counter()
