@@ -134,7 +134,7 @@ def table(repeats: int = REPEATS) -> Table:
         ],
         f"`python -m benchmarks.augment`. One thread, batches of {BATCH}, CPU time; {repeats} rounds in "
         "turn: medians, lowest and highest. torchvision: crop, flip, ToTensor and Normalize, image by image, "
-        "whatever the pipeline. Promised: 15 times albumentations, 10 times torchvision.",
+        "whatever the pipeline. Aim: 15 times albumentations, 10 times torchvision.",
     )
 
 

@@ -81,7 +81,7 @@ def table(repeats: int = 5) -> Table:
         ("part", "seconds", "of CPU"),
         [(name, f"{wall:.3f}", f"{cpu:.3f}") for name, wall, cpu in measure(repeats)],
         f"`python -m benchmarks.loading`. Medians of {repeats}, files in the system's cache, imports left "
-        "out. Promised: 1 s.",
+        "out. Aim: 1 s.",
     )
 
 

@@ -66,7 +66,7 @@ def boundaries() -> Table:
         import lightning as L
 
         class Watch(L.Callback):
-            def setup(self, trainer: L.Trainer, *_: Any) -> None:
+            def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
                 for callback in trainer.callbacks:  # type: ignore[attr-defined]
                     for hook in HOOKS:
                         clock.watch(callback, hook, type(callback).__name__)
@@ -90,6 +90,6 @@ def boundaries() -> Table:
         f"`python -m benchmarks.training boundaries`. experiment=cpu, {EPOCHS} epochs of {SHORT} batches "
         f"with the whole validation of {data.num_val} images, timed inside; the run they are set against is "
         f"computed: {EPOCHS} x {data.num_train - data.num_val} images at the measured "
-        f"{facts['images_per_second']:.0f} images/s. Validation: {val_rate:.0f} images/s. Promised: 3 %. The "
+        f"{facts['images_per_second']:.0f} images/s. Validation: {val_rate:.0f} images/s. Aim: 3 %. The "
         "test and the start are not in it.",
     )

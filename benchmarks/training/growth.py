@@ -46,7 +46,7 @@ def sizes(counts: tuple[int, ...] = (1000, 5000, 20000, 50000), rounds: int = 2)
         ("images", "images/s", "of the largest"),
         [(f"{n:,}", f"{rate:.0f}", f"{rate / reference:.2f}") for n, rate in middle.items()],
         f"`python -m benchmarks.training growth`. {' '.join(NARROW)}, without validation; medians of "
-        f"{rounds} runs in turn. Promised: within 10 %.",
+        f"{rounds} runs in turn. Aim: within 10 %.",
     )
 
 
@@ -77,7 +77,7 @@ def epochs(count: int = 20) -> Table:
         "Speed and memory by epoch",
         ("epoch", "images/s", "MiB"),
         [(str(n), f"{speeds[n - 1]:.0f}", f"{memory.seen[n - 1]:.0f}") for n in shown],
-        f"`python -m benchmarks.training growth`. {' '.join(NARROW + short)}. Promised: both flat.",
+        f"`python -m benchmarks.training growth`. {' '.join(NARROW + short)}. Aim: both flat.",
     )
 
 
@@ -114,5 +114,5 @@ def jobs(callbacks: str = "default", count: int = JOBS) -> Table:
             (f"memory behind job {len(seen)}, MiB", f"{sizes_seen[-1]:.0f}"),
         ],
         f"`python -m benchmarks.training growth`. `python -m src.train -m {' '.join(overrides)} seed=0,…`; a "
-        "job's seconds end where its summary.json says completed. Promised: 1 s, and 5 % more memory.",
+        "job's seconds end where its summary.json says completed. Aim: 1 s, and 5 % more memory.",
     )

@@ -30,5 +30,5 @@ def race(*, steps: int = 10, rounds: int = 10) -> Table:
         f"`python -m benchmarks.training race`. {' '.join(NETWORK)}, batches of {BATCH}; {rounds} rounds of "
         f"{steps} steps, in turn: medians, lowest and highest. The leanest loop: channels_last, kept memory, "
         "the same batched augmentation, no loader, no schedule, no metrics. Course code: NCHW, torchvision "
-        "image by image in two loading workers, `.item()` at each step. Promised: 0.97 and 1.7.",
+        "image by image in two loading workers, `.item()` at each step. Aim: 0.97 and 1.7.",
     )
