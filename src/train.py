@@ -18,7 +18,7 @@ from src.config.console import leave, log_to, log_to_terminal
 from src.config.identity import NAME, identity, plain, what_matters
 from src.config.lock import lock
 from src.config.resolvers import new_folder
-from src.config.sweep import SUMMARY, left_alone, run_before
+from src.config.sweep import SUMMARY, left_alone, read, run_before
 from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
@@ -39,8 +39,9 @@ def job(cfg: DictConfig) -> None:
     hydra_cfg = HydraConfig.get()
     if not settle(cfg, in_sweep=hydra_cfg.mode == RunMode.MULTIRUN):
         return
+    typed = [override for override in hydra_cfg.overrides.task if not override.startswith("resume=")]
     try:
-        train(cfg, overrides=list(hydra_cfg.overrides.task), options=dict(hydra_cfg.runtime.choices))
+        train(cfg, overrides=typed, options=dict(hydra_cfg.runtime.choices))
     except RunFailed:
         if hydra_cfg.mode == RunMode.RUN:
             sys.exit(1)  # all has been said; a sweep goes on, and counts at its end
@@ -50,11 +51,14 @@ def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
     """Whether there is something to train; `cfg.paths.run_dir` is then where.
 
     What was begun before goes on in its folder, unless it is done; a folder that holds another run is not
-    touched.
+    touched. Who asks for `resume` has a run go on that failed, too.
     """
     run_dir, key = Path(cfg.paths.run_dir), identity(what_matters(plain(cfg)))
-    folder = run_before(run_dir, key, in_sweep=in_sweep) if cfg.rerun != "all" else None
-    if folder and (reason := left_alone(folder, cfg.rerun)):
+    auto, rerun = cfg.resume == "auto", "failed" if cfg.resume else cfg.rerun
+    folder = run_before(run_dir, key, in_sweep=in_sweep, auto=auto) if cfg.rerun != "all" else None
+    if cfg.resume not in (None, "auto"):
+        folder = run_dir  # the command has looked: this is that run
+    if folder and (reason := left_alone(folder, rerun)):
         log.info("%s: %s", shown(folder), reason)
         leave(run_dir)
         return False
@@ -93,10 +97,10 @@ def train(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    from src.engine.resume import clear, resume_point
+    from src.engine.resume import clear
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Stopped, Summary, finite, read_summary, write_json
+    from src.reports.summary import Stopped, Summary, finite, write_json
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
@@ -107,9 +111,10 @@ def train(
     if first_process and locked is None:
         log.error("error: %s is being trained in another process: left alone.", shown(run_dir))
         raise RunFailed
-    begun = (run_dir / SUMMARY).is_file()  # and cut off: who calls this has looked
-    point = resume_point(run_dir) if begun else None
-    known = read_summary(run_dir) | {"status": "running"} if point else {}  # what it has found out
+    # and cut off: who calls this has looked
+    begun = (run_dir / SUMMARY).is_file() or (run_dir / "checkpoints").is_dir()
+    point = where_to_go_on(run_dir) if begun else None
+    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {}  # what it has found out
     if first_process:
         if begun and not point:
             clear(run_dir)
@@ -136,6 +141,25 @@ def train(
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
+
+
+def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
+    """The newest whole checkpoint of a run that was cut off, if it got so far; damaged ones are told of.
+
+    Raises:
+        RunFailed: there are only damaged ones.
+    """
+    from lightning.pytorch.utilities import rank_zero_only
+
+    from src.engine.resume import damaged, resume_point
+
+    for path in damaged(run_dir):
+        rank_zero_only(log.warning)("%s is damaged (its checksum differs): left out.", shown(path))
+    try:
+        return resume_point(run_dir)
+    except ValueError as error:
+        rank_zero_only(log.error)("error: %s", error)
+        raise RunFailed from None
 
 
 def fit(

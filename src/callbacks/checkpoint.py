@@ -1,12 +1,22 @@
-"""Which weights are kept."""
+"""Which weights are kept, and when."""
 
+import logging
 import shutil
+import signal
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
+
+from src.engine.resume import to_disk
+from src.engine.signals import Held, end, held
+from src.reports.table import shown
+
+log = logging.getLogger(__name__)
 
 
 class RunCheckpoint(ModelCheckpoint):
@@ -52,6 +62,116 @@ class RunCheckpoint(ModelCheckpoint):
         fresh = {key: getattr(self, key) for key in ("best_model_path", "best_model_score", "kth_value")}
         fresh |= {"kth_best_model_path": "", "best_k_models": {}, "last_model_path": ""}
         super().load_state_dict({"dirpath": self.dirpath} | fresh | kept)
+
+
+class LastCheckpoint(RunCheckpoint):
+    """`last.ckpt`: at the end of each epoch, within epochs every so often, and before a signal ends the run.
+
+    Ctrl-C, SIGTERM and SIGUSR1 wait for the end of the step, or of the validation that is being done, and
+    are answered behind the checkpoint; the second one is answered at once. Between two steps that share a
+    gradient (`trainer.accumulate_grad_batches`) nothing is saved: a gradient is in no checkpoint.
+
+    Args:
+        dirpath: the folder for checkpoints, in the run's.
+        filename: without `.ckpt`.
+        every_n_steps: optimizer steps from one checkpoint to the next within an epoch; None: not by steps.
+        every_minutes: the same in minutes; None: not by time.
+    """
+
+    def __init__(
+        self,
+        *,
+        dirpath: str,
+        filename: str,
+        every_n_steps: int | None = None,
+        every_minutes: float | None = None,
+    ) -> None:
+        super().__init__(dirpath=dirpath, filename=filename)
+        self.file = Path(dirpath) / f"{filename}.ckpt"
+        self.every_steps, self.every_minutes = every_n_steps, every_minutes
+        self.held, self.release = Held(), ExitStack()
+        self.saved_at = 0.0  # seconds of time.monotonic
+        self.within = False  # an epoch, at this moment, saves
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_start(trainer, pl_module)
+        self.held = self.release.enter_context(held())
+        self.saved_at = time.monotonic()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        if batch_idx % trainer.accumulate_grad_batches:
+            return
+        asked = agreed(trainer, self.held.number is not None)
+        # A run of a few batches over and over has Lightning's own order, which cannot go on in its middle
+        within = batch_idx > 0 and not trainer.overfit_batches  # type: ignore[attr-defined]
+        if within and (asked or agreed(trainer, self.is_due(trainer))):
+            self.save_within(trainer)
+        if asked:
+            self.leave(trainer)
+
+    def is_due(self, trainer: L.Trainer) -> bool:
+        by_steps = bool(self.every_steps) and trainer.global_step % self.every_steps == 0  # type: ignore[operator]
+        minutes = (time.monotonic() - self.saved_at) / 60
+        return by_steps or (self.every_minutes is not None and minutes >= self.every_minutes)
+
+    def save_within(self, trainer: L.Trainer) -> None:
+        """Save between two steps of an epoch; a run that goes on does the later one first."""
+        for logger in trainer.loggers:
+            logger.save()
+        if trainer.is_global_zero:
+            to_disk(self.file.parent.parent)
+        self.within = True
+        trainer.save_checkpoint(self.file)
+        self.within = False
+        self.saved_at = time.monotonic()
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Lightning has begun with the next batch when it calls `on_train_batch_start`: take it back."""
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if self.within:
+            batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
+            batches["is_last_batch"] = False
+            for counted in (batches["total"], batches["current"]):
+                counted["ready"] = counted["completed"]
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.is_global_zero:
+            to_disk(self.file.parent.parent)
+        super().on_train_epoch_end(trainer, pl_module)
+        self.saved_at = time.monotonic()
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        super().on_train_end(trainer, pl_module)
+        self.release.close()
+        if agreed(trainer, self.held.number is not None):
+            self.leave(trainer)
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        super().on_exception(trainer, pl_module, exception)
+        self.release.close()
+
+    def leave(self, trainer: L.Trainer) -> None:
+        """End the run as the signal asks, behind the checkpoint; other processes of the run do the same.
+
+        Raises:
+            KeyboardInterrupt, Terminated: always.
+        """
+        number = self.held.number or signal.SIGTERM
+        name, run_dir = signal.Signals(number).name, shown(self.file.parent.parent)
+        saved = f"saved behind step {trainer.global_step}" if self.file.is_file() else "nothing to save yet"
+        rank_zero_only(log.info)(f"{name}: {saved}; resume='{run_dir}' goes on")
+        end(number)
+
+
+def agreed(trainer: L.Trainer, here: bool) -> bool:
+    """Whether one of the run's processes says so: all must do the same."""
+    return trainer.strategy.reduce_boolean_decision(here, all=False) if trainer.world_size > 1 else here
 
 
 @rank_zero_only

@@ -27,6 +27,13 @@ class TrainingBar(TQDMProgressBar):
         if shares_terminal() or not (sys.stdout.isatty() or "ipykernel" in sys.modules):
             self.disable()
 
+    def on_train_start(self, *args: Any) -> None:
+        super().on_train_start(*args)
+        trainer: L.Trainer = args[0]
+        if trainer.fit_loop.restarted_mid_epoch:  # no epoch starts: this one goes on
+            self.on_train_epoch_start(*args)
+            self.train_progress_bar.n = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+
     def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
         super().on_train_epoch_start(trainer, *args)
         self.train_progress_bar.set_description(f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}")

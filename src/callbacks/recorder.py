@@ -32,6 +32,9 @@ class Recorder(L.Callback):
         self.best: dict[str, float] = {}
         self.macs: dict[int, int] = {}  # of an image, by its size
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self.epoch.start()  # of an epoch that was cut off and goes on; one that begins has its own
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch = Stopwatch()
         self.epoch.start()
@@ -106,8 +109,15 @@ class Recorder(L.Callback):
             trainer.should_stop = checkpoint.get("stopped_early", False)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"images": self.total.images, "seconds": self.total.seconds, "best": self.best}
+        return {
+            "images": self.total.images,
+            "seconds": self.total.seconds,
+            "epoch_images": self.epoch.images,
+            "epoch_seconds": self.epoch.elapsed,
+            "best": self.best,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.total = Stopwatch(state_dict["images"], state_dict["seconds"])
+        self.epoch = Stopwatch(state_dict.get("epoch_images", 0), state_dict.get("epoch_seconds", 0.0))
         self.best = state_dict["best"]

@@ -1,5 +1,6 @@
 """What every command does with its arguments before it imports anything heavy."""
 
+import logging
 import os
 import signal
 import sys
@@ -13,22 +14,20 @@ from hydra._internal.utils import get_args_parser
 from src.config.check import ConfigError, check
 from src.config.help import help_text
 from src.config.multirun import ending, multirun, opening, place
-from src.config.resume import with_run_overrides
+from src.config.resume import given, must_be_that_run, with_run_overrides
 from src.config.sweep import Sweep
+from src.engine.signals import Terminated, listen
 
 
 class RunFailed(Exception):
     """A run has failed and has said so already."""
 
 
-class Terminated(BaseException):
-    """SIGTERM: somebody wants this process to end."""
-
-
 def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> None:
     """Answer `--help`, check the arguments, then let Hydra run `job`; every failure is one line.
 
-    Exit codes: 0 done, 1 a run failed, 2 the arguments are wrong, 130 Ctrl-C, 143 SIGTERM.
+    Exit codes: 0 done, 1 a run failed, 2 the arguments are wrong, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM.
+    Signals that come while a network is trained are answered behind a checkpoint.
 
     Args:
         job: Hydra's: one run, or one job of a sweep.
@@ -46,7 +45,8 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
     if sweep:
         print(opening(sweep), flush=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let errors come through to here instead of printing tracebacks
-    signal.signal(signal.SIGTERM, terminate)
+    logging.raiseExceptions = False  # a log that cannot be written, on a full disk, stops nothing
+    listen()
     code = 1
     try:
         job()
@@ -55,8 +55,8 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
         pass
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
-    except Terminated:
-        code = 128 + signal.SIGTERM
+    except Terminated as end:
+        code = 128 + end.number
     except Exception as error:  # a launcher's: no srun, a worker that was killed, a job that SLURM ended
         if wants_traceback:
             raise
@@ -69,11 +69,6 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
     if sweep and (problem := ending(sweep, stopped=code > 1)):
         fail(problem, code=code or 1)
     sys.exit(code)
-
-
-def terminate(*_: object) -> NoReturn:
-    """Answer a signal where the program stands, as Python answers Ctrl-C."""
-    raise Terminated
 
 
 def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
@@ -100,8 +95,14 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     flags = [arg for arg in args if arg not in parsed.overrides]
     whole = multirun(overrides, flag=parsed.multirun)
     if whole is None or parsed.cfg or parsed.info:
-        check(overrides, sweep=parsed.multirun)
+        configs = check(overrides, sweep=parsed.multirun)
+        if not parsed.multirun and configs[0].resume not in (None, "auto"):
+            must_be_that_run(configs[0])
         return flags + overrides, None
+    if given(overrides, "resume"):
+        raise ConfigError(
+            "resume goes on with one run: a sweep (-m) goes on by itself when it is typed again."
+        )
     sweep = place(whole)
     quoted = str(sweep.folder).replace("'", "\\'")
     others = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]

@@ -24,6 +24,8 @@ WHERE = (
     "trainer.log_every_n_steps",
     "trainer.enable_model_summary",
     "trainer.profiler",
+    "callbacks.last.every_minutes",
+    "callbacks.last.every_n_steps",
     "machine.threads",
     "machine.keep_memory",
 )

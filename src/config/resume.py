@@ -4,34 +4,103 @@ import re
 from pathlib import Path
 
 import yaml
+from omegaconf import DictConfig
 
 from src.config.check import ConfigError
 from src.config.finished import COMPUTES, known_targets
+from src.config.identity import NAME, plain, what_matters
+from src.config.sweep import read
+from src.reports.summary import finite
 
 
 def with_run_overrides(overrides: list[str]) -> list[str]:
-    """Put the overrides of the run that `ckpt_path=` names before `overrides`, which win.
+    """Put the overrides of the run that `resume=` or `ckpt_path=` names before `overrides`, which win.
 
-    A checkpoint that does not lie in a run's folder brings none. The path comes back quoted: the
-    names of run folders hold commas, which Hydra would take for a sweep.
+    With `resume` the run's folder is gone on in; with `ckpt_path` a new run begins with its weights. A
+    checkpoint that does not lie in a run's folder brings no overrides. Paths come back quoted: the names of
+    run folders hold commas, which Hydra would take for a sweep.
 
     Raises:
-        ConfigError: there is no such file, no checkpoint in the folder, or an override that could run
-            somebody else's code.
+        ConfigError: both are given, there is no such file, no checkpoint in the folder, no such run, or an
+            override that could run somebody else's code.
     """
-    given = [o.partition("=")[2].strip("'\"") for o in overrides if o.startswith("ckpt_path=")]
-    if not given or given[-1] in ("", "null"):
-        return overrides
-    checkpoint = checkpoint_file(given[-1])
-    saved = checkpoint.parent.parent / ".hydra" / "overrides.yaml"
-    kept = yaml.safe_load(saved.read_text(encoding="utf-8")) if saved.is_file() else []
-    typed = {key(o) for o in overrides}
-    for override in kept:
-        if key(override) not in typed:
-            refuse_calls(override, saved)
-    quoted = "ckpt_path='{}'".format(given[-1].replace("'", "\\'"))
-    others = [o for o in overrides if key(o) != "ckpt_path"]
-    return [o for o in kept if key(o) not in typed] + others + [quoted]
+    resume, checkpoint = given(overrides, "resume"), given(overrides, "ckpt_path")
+    if resume and checkpoint:
+        raise ConfigError("resume goes on in a run's folder, ckpt_path in a new one: give one of them.")
+    if resume and resume != "auto":
+        folder = run_folder(resume)
+        typed = [o for o in overrides if key(o) not in ("resume", "hydra.run.dir", "hydra.mode")]
+        place = [f"resume={quoted(str(folder))}", f"hydra.run.dir={quoted(str(folder))}", "hydra.mode=RUN"]
+        return kept(folder, [*typed, *place]) + typed + place
+    if checkpoint:
+        others = [o for o in overrides if key(o) != "ckpt_path"]
+        folder = checkpoint_file(checkpoint).parent.parent
+        return kept(folder, overrides) + others + [f"ckpt_path={quoted(checkpoint)}"]
+    return overrides
+
+
+def given(overrides: list[str], name: str) -> str | None:
+    """The value that the last override of `name` gives it, bare; None for no override and for null."""
+    values = [o.partition("=")[2].strip("'\"") for o in overrides if key(o) == name]
+    return values[-1] if values and values[-1] not in ("", "null") else None
+
+
+def kept(run_dir: Path, typed: list[str]) -> list[str]:
+    """What a run was started with, without the keys that are `typed` now.
+
+    Raises:
+        ConfigError: an override could run somebody else's code, or there is no reading the file.
+    """
+    path = run_dir / ".hydra" / "overrides.yaml"
+    try:
+        saved = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+    if not isinstance(saved, list) or not all(isinstance(override, str) for override in saved):
+        raise ConfigError(f"{path} cannot be read: it is not a list of overrides.")
+    own = {key(o) for o in typed} | {"resume"}
+    found = [o for o in saved if key(o) not in own]
+    for override in found:
+        refuse_calls(override, path)
+    return found
+
+
+def run_folder(path: str) -> Path:
+    """The folder of a run that was begun.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    folder = Path(path)
+    if not (folder / ".hydra" / "overrides.yaml").is_file() or not (folder / NAME).is_file():
+        raise ConfigError(
+            f"resume={path}: no run was begun there. Give a run's folder, such as outputs/train/runs/…, or "
+            f"resume=auto for the newest run of the same command."
+        )
+    return folder
+
+
+def must_be_that_run(cfg: DictConfig) -> None:
+    """Let `resume=<folder>` go on with what was trained there, and with nothing else.
+
+    Raises:
+        ConfigError: the configuration is of another run.
+    """
+    path = Path(cfg.resume) / NAME
+    before, now = read(path), {name: finite(value) for name, value in what_matters(plain(cfg)).items()}
+    if not before:
+        raise ConfigError(
+            f"{path} is damaged: what was trained there cannot be told. ckpt_path={cfg.resume} "
+            f"begins a new run from its weights."
+        )
+    other = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    if other:
+        name = other[0]
+        raise ConfigError(
+            f"resume={cfg.resume} goes on with the same run, but {len(other)} of its settings differ, such "
+            f"as {name}: {before.get(name)} then, {now.get(name)} now. Leave that override out, or begin a "
+            f"new run from its weights with ckpt_path={cfg.resume}."
+        )
 
 
 def refuse_calls(override: str, path: Path) -> None:
@@ -63,6 +132,11 @@ def checkpoint_file(path: str) -> Path:
             f"no checkpoint {found}: give a .ckpt file, or a run's folder with checkpoints/last.ckpt."
         )
     return found
+
+
+def quoted(value: str) -> str:
+    """A value for Hydra, whatever stands in it."""
+    return "'{}'".format(value.replace("'", "\\'"))
 
 
 def key(override: str) -> str:

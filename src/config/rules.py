@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 MISTYPED_ON_PURPOSE = {
     *("trainer.devices", "trainer.precision", "trainer.strategy", "trainer.profiler"),
     "trainer.gradient_clip_val",  # null: no clipping
+    *("callbacks.last.every_minutes", "callbacks.last.every_n_steps"),
 }
 
 
@@ -35,6 +36,7 @@ def between(low: float, high: float) -> Rule:
     return Rule(lambda x: low <= x <= high, f"between {low} and {high}")
 
 
+WHOLE = Rule(lambda x: x >= 1 and x == int(x), "a whole number of 1 or more")
 FRACTION = Rule(lambda x: 0 <= x < 1, "at least 0 and less than 1")
 
 RULES: dict[str, Rule] = {
@@ -81,8 +83,10 @@ RULES: dict[str, Rule] = {
     "trainer.limit_train_batches": at_least(0),
     "trainer.limit_val_batches": at_least(0),
     "trainer.limit_test_batches": at_least(0),
-    "machine.threads": Rule(lambda x: x >= 1 and x == int(x), "a whole number of 1 or more"),
+    "machine.threads": WHOLE,
     "callbacks.early_stopping.patience": at_least(1),
+    "callbacks.last.every_minutes": above(0),
+    "callbacks.last.every_n_steps": WHOLE,
 }
 
 CHOICES: dict[str, tuple[str, ...]] = {

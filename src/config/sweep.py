@@ -91,16 +91,24 @@ def read(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def run_before(run_dir: Path, key: str, *, in_sweep: bool) -> Path | None:
-    """The folder that a run with this identity was begun in: its own, or another in its sweep's folder.
+def run_before(run_dir: Path, key: str, *, in_sweep: bool, auto: bool = False) -> Path | None:
+    """The folder that a run with this identity was begun in.
 
-    A sweep that was extended (`hydra.sweep.dir=<folder>` with more values) numbers its jobs anew.
+    That is its own, or in a sweep another of the sweep's: one that was extended (`hydra.sweep.dir=<folder>`
+    with more values) numbers its jobs anew. With `auto` it is the newest beside its own, one that is not
+    done first.
     """
     if read(run_dir / SUMMARY).get("identity") == key:
         return run_dir
-    if not in_sweep:
+    if not (in_sweep or auto):
         return None
-    return next((f for f, facts in runs_in(run_dir.parent).items() if facts.get("identity") == key), None)
+    same = {f: facts for f, facts in runs_in(run_dir.parent).items() if facts.get("identity") == key}
+    if not auto:
+        return next(iter(same), None)
+    newest = sorted(same, key=lambda f: (f / SUMMARY).stat().st_mtime_ns, reverse=True)
+    return min(
+        newest, key=lambda f: same[f].get("status") == "completed", default=None
+    )  # the first of equals
 
 
 def left_alone(run_dir: Path, rerun: str) -> str | None:

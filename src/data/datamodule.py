@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from src.data.datasets import Batch, EpochSampler, EvalSet, TrainSet, as_is
+from src.data.datasets import Batch, EpochSampler, EvalSet, LateLoader, TrainSet, as_is
 from src.data.pipeline import AnyPipeline
 from src.data.source import Images, LabelledImages, Source
 from src.data.split import stratified_split
@@ -124,7 +124,9 @@ class ImageDataModule(L.LightningDataModule):
         augment = self.augment.bind(self.stats)
         dataset = TrainSet(*self.hold(self.source.train), self.train_indices, augment, self.seed)
         rank, world_size = self.place()
-        sampler = EpochSampler(len(dataset), seed=self.seed, rank=rank, world_size=world_size)
+        sampler = EpochSampler(
+            len(dataset), seed=self.seed, rank=rank, world_size=world_size, done=self.num_done
+        )
         return self.loader(dataset, sampler)
 
     def val_dataloader(self) -> DataLoader[Batch] | list[DataLoader[Batch]]:
@@ -193,7 +195,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def loader(self, dataset: TrainSet | EvalSet, sampler: EpochSampler | None = None) -> DataLoader[Batch]:
         num_workers = self.workers(dataset.images)
-        return DataLoader(
+        return LateLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
@@ -201,12 +203,18 @@ class ImageDataModule(L.LightningDataModule):
             collate_fn=as_is,  # type: ignore[arg-type]  # batches come from __getitems__
             pin_memory=self.device.type == "cuda" and dataset.labels.device.type == "cpu",
             persistent_workers=num_workers > 0,
+            generator=torch.Generator().manual_seed(self.seed),  # leaves the network's random numbers alone
         )
 
     @property
     def device(self) -> torch.device:
         """The device that this process trains on."""
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
+
+    def num_done(self) -> int:
+        """Images of this process that the running epoch is behind."""
+        loop = self.trainer.fit_loop.epoch_loop if self.trainer else None
+        return loop.batch_progress.current.completed * self.batch_size if loop else 0
 
     def place(self) -> tuple[int, int]:
         """(rank, world size) of this process."""

@@ -1,12 +1,12 @@
 """Batches of a split, and the order in which training sees it."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler
 
 from src.data.draws import Draws
 from src.data.pipeline import Augment
@@ -75,11 +75,23 @@ class EpochSampler(Sampler[int]):
 
     Lightning calls `set_epoch`. With several processes each takes every `world_size`-th key of
     the same order, made divisible by starting over, so that all take equally many steps.
+
+    Args:
+        done: how many of this process's keys the epoch is behind that begins, because it was cut off there;
+            asked for with the first key. The length stays that of a whole epoch.
     """
 
-    def __init__(self, length: int, *, seed: int, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(
+        self,
+        length: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        done: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.length, self.seed, self.rank, self.world_size = length, seed, rank, world_size
-        self.epoch = 0
+        self.done, self.epoch = done, 0
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
@@ -90,4 +102,15 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         order = np.random.default_rng((self.seed, self.epoch)).permutation(self.length)
         padded = np.resize(order, len(self) * self.world_size)
-        return iter((self.epoch * EPOCH + padded[self.rank :: self.world_size]).tolist())
+        keys = self.epoch * EPOCH + padded[self.rank :: self.world_size]
+        return iter(keys[self.done() :].tolist())
+
+
+class LateLoader(DataLoader[Batch]):
+    """Begins an epoch, and its workers, when the first batch is asked for.
+
+    Lightning asks for an iterator before it has read from a checkpoint which epoch is to go on, and where.
+    """
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        yield from super().__iter__()

@@ -62,6 +62,15 @@ class StageMetrics(nn.Module):
         self.acc.update((logits.argmax(1) == labels).sum(), len(labels))
 
     @property
+    def sums(self) -> Tensor:
+        """(4,) losses, images, right answers, images: of this process, since the last epoch's end."""
+        return torch.stack([self.loss.total, self.loss.num_images, self.acc.total, self.acc.num_images])
+
+    @sums.setter
+    def sums(self, sums: Tensor) -> None:
+        self.loss.total, self.loss.num_images, self.acc.total, self.acc.num_images = sums.clone()
+
+    @property
     def is_empty(self) -> bool:
         """Whether no batch has been added since the last epoch's end."""
         return not self.loss.update_called
@@ -133,6 +142,7 @@ class Classifier(L.LightningModule):
         self.looked = False
         self.total_steps = 0  # known when the optimizer is made
         self.passes: Counter[int] = Counter()
+        self.going_on: dict[str, Tensor] = {}  # what a checkpoint had of an epoch's middle, until it goes on
 
     def setup(self, stage: str) -> None:
         """Show a network that wants it some training images; a checkpoint's weights come later and win."""
@@ -217,10 +227,31 @@ class Classifier(L.LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep what training goes on from: random numbers, and in an epoch its sums over all processes."""
         checkpoint["passes"] = dict(self.passes)
+        epochs = self.trainer.fit_loop.epoch_progress.current
+        if epochs.ready > epochs.processed:  # type: ignore[attr-defined]
+            sums = self.train_metrics.sums.clone()
+            checkpoint["sums"] = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
+        checkpoint["random"] = torch.get_rng_state()
+        if self.device.type == "cuda":
+            checkpoint["random_cuda"] = torch.cuda.get_rng_state(self.device)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.passes = Counter(checkpoint.get("passes", {}))
+        self.going_on = {
+            key: checkpoint[key] for key in ("sums", "random", "random_cuda") if key in checkpoint
+        }
+
+    def on_train_start(self) -> None:
+        """Go on in the state that random numbers and an epoch's sums were in."""
+        if "sums" in self.going_on and self.trainer.is_global_zero:  # the others have nothing to add
+            self.train_metrics.sums = self.going_on["sums"].to(self.device)
+        if "random" in self.going_on:
+            torch.set_rng_state(self.going_on["random"].cpu())
+        if "random_cuda" in self.going_on and self.device.type == "cuda":
+            torch.cuda.set_rng_state(self.going_on["random_cuda"].cpu(), self.device)
+        self.going_on = {}
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer of the network's parameters, each with its learning rate and weight decay."""

@@ -26,6 +26,7 @@ class CurvesFile(Logger):
     def __init__(self, *, save_dir: str) -> None:
         super().__init__()
         self.path = Path(save_dir) / "metrics.csv"
+        self.point = resume_point(save_dir)  # now: the run will replace its checkpoint
         self.columns: list[str] | None = None  # None: nothing read or written yet
 
     @property
@@ -53,8 +54,7 @@ class CurvesFile(Logger):
 
     def rows_to_keep(self) -> list[dict[str, str]]:
         """What the file holds of the steps in front of the run's checkpoint."""
-        point = resume_point(self.save_dir)
-        return rows_before(point.step, read_rows(self.path)) if point else []
+        return rows_before(self.point.step, read_rows(self.path)) if self.point else []
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """They are in summary.json and config.json."""

@@ -6,6 +6,8 @@ import warnings
 KNOWN = (
     # a run that goes on
     r"Checkpoint directory .* exists and is not empty",
+    # a run that goes on in the middle of an epoch: EpochSampler does so behind what is done
+    "You're resuming from a checkpoint that ended before the epoch ended",
     # two cores: the number of workers is the user's choice
     "The '.*_dataloader' does not have many workers",
     # data.num_val=0 and debug=overfit mean it

@@ -21,5 +21,10 @@ class Stopwatch:
             self._started = None
 
     @property
+    def elapsed(self) -> float:
+        """Seconds so far, also while it runs."""
+        return self.seconds + (time.perf_counter() - self._started if self._started is not None else 0.0)
+
+    @property
     def images_per_second(self) -> float:
         return self.images / self.seconds if self.seconds > 0 else 0.0

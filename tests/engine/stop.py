@@ -1,6 +1,7 @@
 """A callback that ends a run early, as an interruption between epochs would."""
 
 import shutil
+from pathlib import Path
 
 import lightning as L
 
@@ -28,5 +29,5 @@ class CopyFolder(L.Callback):
         self.folder, self.to, self.step = folder, to, step
 
     def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
-        if trainer.global_step == self.step:
+        if trainer.global_step == self.step and not Path(self.to).exists():  # several batches may be a step
             shutil.copytree(self.folder, self.to)

@@ -4,16 +4,13 @@ A kill is what it leaves on the disk: copies of a run's folder at chosen moments
 nothing disturbs goes on beside them.
 """
 
-import csv
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from src.callbacks.average import UNAVERAGED
 from src.callbacks.checkpoint import RunCheckpoint
 from src.engine.checkpoint_file import WholeCheckpoints
 from src.engine.resume import resume_point
@@ -21,6 +18,7 @@ from src.notebook import Experiment, compose
 from src.reports.summary import read_summary
 from src.train import train
 from tests.conftest import TINY
+from tests.same_run import differences, rows, state
 
 NUM_STEPS = 4  # an epoch
 SHORT = [
@@ -35,9 +33,19 @@ VARIANTS = [
     ["norm=ln", "optimizer=sgd", "scheduler=plateau", "scheduler.patience=0", "+scheduler.threshold=1.0"],
     ["optimizer=muon", "scheduler=triangular", "module.lr_factors.head=2.0", "average=lookahead"],
 ]
+MID_EPOCH = [
+    [*VARIANTS[0], "trainer.max_epochs=3"],
+    [*VARIANTS[1], "trainer.max_epochs=3", "data.num_workers=2"],
+    [*VARIANTS[2], "trainer.max_epochs=3", "select=hardest", "resize=progressive"],
+    [
+        "optimizer=adam",
+        "scheduler=cosine",
+        "trainer.accumulate_grad_batches=2",
+        "trainer.max_epochs=3",
+        "trainer.limit_train_batches=8",
+    ],
+]
 IDS = ["bn-adamw-onecycle-ema", "ln-sgd-plateau", "muon-triangular-lookahead"]
-TIMES = ("train/seconds", "train/images_per_second")
-Row = dict[str, str]
 
 
 def run(experiment: Experiment, folder: Path) -> Path:
@@ -57,43 +65,6 @@ def copies_at(steps: dict[str, int], tmp_path: Path) -> list[str]:
     ]
 
 
-def rows(path: Path) -> list[Row]:
-    with path.open(newline="") as file:
-        return [{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)]
-
-
-def scalars(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0})
-    events.Reload()
-    return {
-        tag: [(event.step, event.value) for event in events.Scalars(tag)]
-        for tag in events.Tags()["scalars"]
-        if tag not in TIMES and not tag.startswith("best/")
-    }
-
-
-def state(folder: Path, name: str) -> dict[str, Any]:
-    checkpoint: dict[str, Any] = torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)
-    return checkpoint
-
-
-def must_be_the_same(got: Path, want: Path) -> None:
-    for name in ("best", "last"):
-        ours, theirs = state(got, name), state(want, name)
-        assert ours["global_step"] == theirs["global_step"]
-        for part in ("state_dict", *({UNAVERAGED} & theirs.keys())):
-            for key, tensor in theirs[part].items():
-                assert torch.equal(ours[part][key], tensor), key
-        assert ours["lr_schedulers"] == theirs["lr_schedulers"]
-    facts, wanted = read_summary(got), read_summary(want)
-    assert facts["status"] == "completed"
-    for key in ("epochs", "best_epoch", "val/acc", "val/loss", "test/acc", "test/loss", "train_images"):
-        assert facts[key] == wanted[key], key
-    assert rows(got / "metrics.csv") == rows(want / "metrics.csv")
-    assert rows(got / "updates.csv") == rows(want / "updates.csv")
-    assert scalars(got) == scalars(want)
-
-
 @pytest.mark.parametrize("variant", VARIANTS, ids=IDS)
 def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tmp_path: Path) -> None:
     killed = {"first_epoch": 2, "in_the_middle": 2 * NUM_STEPS + 3, "epoch_begins": 4 * NUM_STEPS + 1}
@@ -107,8 +78,21 @@ def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tm
         before = read_summary(tmp_path / name)
         assert before["status"] == "running"
         got = run(compose(*SHORT, *variant), tmp_path / name)
-        must_be_the_same(got, whole)
+        assert differences(got, whole) == []
         assert len(rows(got / "metrics.csv")) > 5 * (NUM_STEPS // 2 + 2), "steps, val and train of 5 epochs"
+
+
+@pytest.mark.parametrize("variant", MID_EPOCH, ids=lambda variant: variant[0])
+def test_a_run_goes_on_in_the_middle_of_an_epoch(variant: list[str], tmp_path: Path) -> None:
+    """Checkpoints lie behind steps 2, 6, 10 of epochs of four steps, and behind epochs."""
+    variant = [*variant, "callbacks.last.every_n_steps=2"]
+    killed = {"second_epoch": 7, "last_step": 12, "first_epoch": 3}
+    whole = run(compose(*SHORT, *variant, *copies_at(killed, tmp_path)), tmp_path / "whole")
+    points = {name: resume_point(tmp_path / name) for name in killed}
+    assert [point and point.step for point in points.values()] == [6, 10, 2]
+    for name in killed:
+        got = run(compose(*SHORT, *variant), tmp_path / name)
+        assert differences(got, whole) == []
 
 
 def test_a_kill_between_best_and_last_goes_on_from_the_best(
@@ -130,7 +114,7 @@ def test_a_kill_between_best_and_last_goes_on_from_the_best(
     point = resume_point(tmp_path / "killed")
     assert point is not None
     assert (point.path.name, point.step) == ("best.ckpt", step)
-    must_be_the_same(run(compose(*SHORT, *VARIANTS[0]), tmp_path / "killed"), whole)
+    assert differences(run(compose(*SHORT, *VARIANTS[0]), tmp_path / "killed"), whole) == []
 
 
 def test_a_kill_in_the_test_leaves_nothing_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,4 +154,6 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
     monkeypatch.undo()
     WholeCheckpoints().save_checkpoint({"global_step": 3}, path)
     assert torch.load(path, weights_only=True) == {"global_step": 3}
-    assert [file.name for file in tmp_path.iterdir()] == ["last.ckpt"]
+    assert torch.load(tmp_path / "previous.ckpt", weights_only=True) == {"global_step": 1}
+    names = {file.name for file in tmp_path.iterdir()}
+    assert names == {"last.ckpt", "previous.ckpt", "SHA256SUMS"}
