@@ -41,8 +41,8 @@ def leave(folder: Path) -> None:
             logging.getLogger().removeHandler(handler)
             handler.close()
             log_file = Path(handler.baseFilename)
-            if [path.name for path in folder.iterdir()] == [log_file.name]:
-                log_file.unlink()
+            if {path.name for path in folder.iterdir()} <= {log_file.name}:
+                log_file.unlink(missing_ok=True)
                 folder.rmdir()
 
 

@@ -93,7 +93,7 @@ def must_be_that_run(cfg: DictConfig) -> None:
             f"{path} is damaged: what was trained there cannot be told. ckpt_path={cfg.resume} "
             f"begins a new run from its weights."
         )
-    other = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
+    other = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if other:
         name = other[0]
         raise ConfigError(
