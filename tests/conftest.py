@@ -14,6 +14,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10, CIFAR100
 
 from src.notebook import compose, train
+from tests.commands import Commands
 
 TINY = [
     "data.batch_size=8",
@@ -36,6 +37,13 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     yield
     if torch.distributed.is_initialized():  # trainer=ddp leaves its group behind
         torch.distributed.destroy_process_group()
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Runs commands as people type them; see there."""
+    with Commands() as found:
+        yield found
 
 
 @pytest.fixture(scope="session")
