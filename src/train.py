@@ -7,18 +7,18 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.config.cli import RunFailed, run_command
-from src.config.console import leave, log_to, log_to_terminal
-from src.config.identity import NAME, identity, plain, what_matters
+from src.config.console import log_to_terminal
+from src.config.identity import plain
 from src.config.lock import lock
-from src.config.resolvers import new_folder
-from src.config.sweep import SUMMARY, left_alone, read, run_before
+from src.config.run_folder import begin, settle
 from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
@@ -47,30 +47,6 @@ def job(cfg: DictConfig) -> None:
             sys.exit(1)  # all has been said; a sweep goes on, and counts at its end
 
 
-def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
-    """Whether there is something to train; `cfg.paths.run_dir` is then where.
-
-    What was begun before goes on in its folder, unless it is done; a folder that holds another run is not
-    touched. Who asks for `resume` has a run go on that failed, too.
-    """
-    run_dir, key = Path(cfg.paths.run_dir), identity(what_matters(plain(cfg)))
-    auto, rerun = cfg.resume == "auto", "failed" if cfg.resume else cfg.rerun
-    folder = run_before(run_dir, key, in_sweep=in_sweep, auto=auto) if cfg.rerun != "all" else None
-    if cfg.resume not in (None, "auto"):
-        folder = run_dir  # the command has looked: this is that run
-    if folder and (reason := left_alone(folder, rerun)):
-        log.info("%s: %s", shown(folder), reason)
-        leave(run_dir)
-        return False
-    if folder is None and (run_dir / SUMMARY).is_file():
-        folder = Path(new_folder(str(run_dir.parent), run_dir.name))
-    if folder and folder != run_dir:
-        leave(run_dir)
-        log_to(folder / "train.log")
-        cfg.paths.run_dir = str(folder)
-    return True
-
-
 def train(
     cfg: DictConfig,
     *,
@@ -97,69 +73,33 @@ def train(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    from src.engine.resume import clear
     from src.reports.failure import report_failure
-    from src.reports.provenance import provenance
-    from src.reports.summary import Stopped, Summary, finite, write_json
+    from src.reports.summary import Stopped
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
-    chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
-    matters = what_matters(plain(cfg))
-    facts = {"seed": cfg.seed, "identity": identity(matters), "options": chosen} | provenance(overrides)
-    locked = lock(run_dir) if first_process else None
-    if first_process and locked is None:
+    locked = lock(run_dir) if first_process else nullcontext()
+    if locked is None:
         log.error("error: %s is being trained in another process: left alone.", shown(run_dir))
         raise RunFailed
-    # and cut off: who calls this has looked
-    begun = (run_dir / SUMMARY).is_file() or (run_dir / "checkpoints").is_dir()
-    point = where_to_go_on(run_dir) if begun else None
-    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {}  # what it has found out
-    if first_process:
-        if begun and not point:
-            clear(run_dir)
-        save_config(cfg, overrides, run_dir)
-    summary = Summary(run_dir, write=first_process, **known | facts)
-    if first_process:
-        write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
-    try:
-        with summary.recording():
-            fit(cfg, summary, point, callbacks, test=test)
-            if first_process:
-                draw(run_dir)
-    except Stopped as stopped:
-        log.info("%s", stopped)
-        raise
-    except SystemExit as stop:  # Lightning's answer to Ctrl-C
-        raise KeyboardInterrupt from stop
-    except Exception as error:
-        # of several processes only the first to fail writes, and speaks
-        raise RunFailed(report_failure(error, run_dir) if summary.write else None) from error
-    finally:
-        if locked:
-            locked.close()
+    with locked:
+        summary, point = begin(cfg, overrides, options, write=first_process)
+        try:
+            with summary.recording():
+                fit(cfg, summary, point, callbacks, test=test)
+                if first_process:
+                    draw(run_dir)
+        except Stopped as stopped:
+            log.info("%s", stopped)
+            raise
+        except SystemExit as stop:  # Lightning's answer to Ctrl-C
+            raise KeyboardInterrupt from stop
+        except Exception as error:
+            # of several processes only the first to fail writes, and speaks
+            raise RunFailed(report_failure(error, run_dir) if summary.write else None) from error
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
-
-
-def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
-    """The newest whole checkpoint of a run that was cut off, if it got so far; damaged ones are told of.
-
-    Raises:
-        RunFailed: there are only damaged ones.
-    """
-    from lightning.pytorch.utilities import rank_zero_only
-
-    from src.engine.resume import damaged, resume_point
-
-    for path in damaged(run_dir):
-        rank_zero_only(log.warning)("%s is damaged (its checksum differs): left out.", shown(path))
-    try:
-        return resume_point(run_dir)
-    except ValueError as error:
-        rank_zero_only(log.error)("error: %s", error)
-        raise RunFailed from None
 
 
 def fit(
@@ -212,14 +152,6 @@ def fit(
         log.info("device:     %s", summary.facts["device"])
     checkpoint = str(ckpt_path) if ckpt_path else None
     fit_and_test(trainer, module, datamodule, ckpt_path=checkpoint, test=test)
-
-
-def save_config(cfg: DictConfig, overrides: list[str], run_dir: Path) -> None:
-    """Leave the composed configuration in `.hydra`; Hydra would do so for jobs that are done, too."""
-    folder = run_dir / ".hydra"
-    folder.mkdir(exist_ok=True)
-    OmegaConf.save(cfg, folder / "config.yaml")
-    OmegaConf.save(OmegaConf.create(overrides), folder / "overrides.yaml")
 
 
 def device_name(trainer: "L.Trainer") -> str:

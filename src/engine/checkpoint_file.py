@@ -107,9 +107,9 @@ def is_whole(path: Path) -> bool:
         return True
     if path.name in (name for _, name in known):
         return False
-    if not zipfile.is_zipfile(path):
-        return True
     try:
+        if not zipfile.is_zipfile(path):
+            return True
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError, ValueError):

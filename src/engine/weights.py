@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from src.engine.checkpoint_file import must_be_whole
+
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, on the CPU.
@@ -15,6 +17,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it holds more than tensors and plain values, is damaged, or is no checkpoint.
     """
+    must_be_whole(path)
     try:
         with warnings.catch_warnings(action="ignore"):  # of pickles that torch did not write
             content = torch.load(path, map_location="cpu", weights_only=True)

@@ -1,6 +1,8 @@
 """How a command that has begun tells that it failed."""
 
+import errno
 import logging
+import shutil
 import traceback
 from pathlib import Path
 
@@ -12,7 +14,21 @@ log = logging.getLogger(__name__)
 
 def report_failure(error: Exception, folder: Path) -> str:
     """Log one line, leave the traceback in `folder`, and return the line's reason."""
-    details = folder / "traceback.txt"
-    details.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-    log.error("error: %s (details: %s)", one_line(error), shown(details))
+    reason, details = reason_of(error, folder), folder / "traceback.txt"
+    try:
+        details.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+    except OSError:
+        log.error("error: %s", reason)
+    else:
+        log.error("error: %s (details: %s)", reason, shown(details))
+    return reason
+
+
+def reason_of(error: Exception, folder: Path) -> str:
+    """What an exception says in one line; of a full disk, where and what to do."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return (
+            f"the disk is full: {shutil.disk_usage(folder).free:,} bytes are free for {folder}. Checkpoints "
+            f"are as they were. Make room, then go on with resume={folder}."
+        )
     return one_line(error)

@@ -4,7 +4,7 @@ import json
 import math
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,9 +52,10 @@ class Summary:
         except BaseException as error:
             # Ctrl-C, which Lightning turns into SystemExit, and SIGTERM are no errors
             failed = isinstance(error, Exception)
-            if failed:
-                self.write = created(self.failure)
-            self.update(status=f"failed: {one_line(error)}" if failed else INTERRUPTED)
+            with suppress(OSError):  # on a full disk it stays `running`, and a run that goes on does so
+                if failed:
+                    self.write = created(self.failure)
+                self.update(status=f"failed: {one_line(error)}" if failed else INTERRUPTED)
             raise
         self.update(status="completed")
 

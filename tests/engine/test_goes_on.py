@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from src.callbacks.checkpoint import RunCheckpoint
+from src.config.cli import RunFailed
 from src.engine.checkpoint_file import WholeCheckpoints
 from src.engine.resume import resume_point
 from src.notebook import Experiment, compose
@@ -93,6 +94,36 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(variant: list[str], tmp_path: P
     for name in killed:
         got = run(compose(*SHORT, *variant), tmp_path / name)
         assert differences(got, whole) == []
+
+
+def test_a_damaged_checkpoint_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    variant = [*MID_EPOCH[0], "callbacks.last.every_n_steps=2"]
+    whole = run(compose(*SHORT, *variant, *copies_at({"killed": 11}, tmp_path)), tmp_path / "whole")
+    shutil.copytree(tmp_path / "killed", tmp_path / "lost")
+    flip(tmp_path / "killed" / "checkpoints" / "last.ckpt")
+    flip(tmp_path / "killed" / "checkpoints" / "best.ckpt")
+    point = resume_point(tmp_path / "killed")
+    assert point is not None
+    assert (point.path.name, point.step) == ("previous.ckpt", 8)
+    got = run(compose(*SHORT, *variant), tmp_path / "killed")
+    assert differences(got, whole) == []
+    said = [record.message for record in caplog.records if "damaged" in record.message]
+    assert [Path(line.split(" is damaged")[0]).name for line in said] == ["last.ckpt", "best.ckpt"]
+
+    for name in ("last", "best", "previous"):
+        flip(tmp_path / "lost" / "checkpoints" / f"{name}.ckpt")
+    before = sorted((tmp_path / "lost").rglob("*"))
+    with pytest.raises(RunFailed):
+        run(compose(*SHORT, *variant), tmp_path / "lost")
+    assert "are damaged: nothing is left to go on from" in caplog.records[-1].message
+    assert sorted((tmp_path / "lost").rglob("*")) == before
+
+
+def flip(path: Path) -> None:
+    """Change a bit in the middle of a file."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
 
 
 def test_a_kill_between_best_and_last_goes_on_from_the_best(

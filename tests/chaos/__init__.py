@@ -1,0 +1,1 @@
+"""Faults of real processes and files, drawn from a seed: `python -m tests.chaos [seed]` tries them all."""
