@@ -45,7 +45,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     if not path.is_file():
         raise ValueError(f"neither config.json nor .hydra/{path.name} is there")
-    content = yaml.load(path.read_text(encoding="utf-8"), LOADER)
+    content = LOADER(path.read_text(encoding="utf-8")).get_single_data()
     if not isinstance(content, dict):
         raise ValueError(f".hydra/{path.name} holds no dict")
     return content
