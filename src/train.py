@@ -96,7 +96,7 @@ def train(
     from src.engine.resume import clear, resume_point
     from src.reports.failure import report_failure
     from src.reports.provenance import provenance
-    from src.reports.summary import Stopped, Summary, finite, read_summary, write_json
+    from src.reports.summary import Stopped, Summary, read_summary, write_json
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
@@ -116,7 +116,7 @@ def train(
         save_config(cfg, overrides, run_dir)
     summary = Summary(run_dir, write=first_process, **known | facts)
     if first_process:
-        write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
+        write_json(run_dir / NAME, matters)
     try:
         with summary.recording():
             fit(cfg, summary, point, callbacks, test=test)
