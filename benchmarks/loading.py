@@ -39,7 +39,9 @@ def timed(name: str, part: Callable[[], T]) -> T:
 def parts(root: Path) -> None:
     dataset = DATASETS["cifar10"]
     contents = timed("read the files, md5", lambda: read_files(dataset, root))
-    files = timed("unpickle", lambda: {name: unpickled(c) for name, c in contents.items() if c is not None})
+    files = timed(
+        "unpickle", lambda: {name: unpickled(name, c) for name, c in contents.items() if c is not None}
+    )
     train, _ = timed(
         "planes to pixels",
         lambda: [labelled([files[n] for n, _ in part]) for part in (dataset.train_list, dataset.test_list)],

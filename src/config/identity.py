@@ -7,6 +7,8 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.config.sealed import finite
+
 NAME = "config.json"  # in a run's folder
 # The options first: what others repeat of them by interpolation comes behind
 PARTS = (
@@ -43,12 +45,14 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
     """A composed configuration (plain values) as one flat dict without paths: `{"optimizer.lr": 0.1, …}`.
 
+    It is fit for JSON: None stands for NaN and infinity.
+
     Pictures of one's own (`data=image_folder`) are known by their folder: it stays.
     """
     ignored = WHERE + (DOWNLOADED if "download" in config.get("data", {}) else ())
     flat = {part: config[part] for part in PARTS if part in config}
     return {
-        key: value
+        key: finite(value)
         for key, value in flattened(flat)
         if key not in ignored and not (key.startswith("callbacks.") and key.rpartition(".")[2] in FOLDERS)
     }

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.check import check, groups_and_values, job_overrides, parse
 from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import CONF_DIR
-from src.config.sweep import Sweep, find_sweep, runs_in
+from src.config.sweep import SUMMARY, Sweep, find_sweep, runs_in
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,14 @@ def opening(sweep: Sweep) -> str:
             f"all {total} jobs of this sweep were done before, in {sweep.folder}: nothing is trained. If the "
             f"code has changed since, rerun=all does them again, in a new folder."
         )
-    if runs_in(sweep.folder):
-        return f"sweep folder: {sweep.folder} goes on: {done} of {total} jobs are done"
+    if runs := runs_in(sweep.folder):
+        damaged = [
+            f"{folder}: {SUMMARY} is damaged: nobody knows how the run ended, and its job is trained anew."
+            for folder, facts in runs.items()
+            if not facts
+        ]
+        goes_on = f"sweep folder: {sweep.folder} goes on: {done} of {total} jobs are done"
+        return "\n".join([*damaged, goes_on])
     return f"sweep folder: {sweep.folder} ({total} jobs)"
 
 

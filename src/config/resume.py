@@ -10,7 +10,6 @@ from src.config.check import ConfigError
 from src.config.finished import COMPUTES, known_targets
 from src.config.identity import NAME, plain, what_matters
 from src.config.sweep import read
-from src.reports.summary import finite
 
 
 def with_run_overrides(overrides: list[str]) -> list[str]:
@@ -87,7 +86,7 @@ def must_be_that_run(cfg: DictConfig) -> None:
         ConfigError: the configuration is of another run.
     """
     path = Path(cfg.resume) / NAME
-    before, now = read(path), {name: finite(value) for name, value in what_matters(plain(cfg)).items()}
+    before, now = read(path), what_matters(plain(cfg))
     if not before:
         raise ConfigError(
             f"{path} is damaged: what was trained there cannot be told. ckpt_path={cfg.resume} "

@@ -57,7 +57,7 @@ def begin(
     """
     from src.engine.resume import clear
     from src.reports.provenance import provenance
-    from src.reports.summary import Summary, finite, write_json
+    from src.reports.summary import Summary, write_json
 
     run_dir, matters = Path(cfg.paths.run_dir), what_matters(plain(cfg))
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
@@ -72,7 +72,7 @@ def begin(
         save_config(cfg, overrides, run_dir)
     summary = Summary(run_dir, write=write, **known | facts)
     if write:
-        write_json(run_dir / NAME, {key: finite(value) for key, value in matters.items()})
+        write_json(run_dir / NAME, matters)
     return summary, point
 
 

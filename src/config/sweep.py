@@ -10,6 +10,7 @@ from typing import IO, Any
 from src.config.check import ConfigError
 from src.config.lock import lock
 from src.config.resolvers import new_folder
+from src.config.sealed import opened
 
 NAME = "sweep.json"
 SUMMARY = "summary.json"  # of a run
@@ -83,12 +84,11 @@ def job_number(run_dir: Path) -> int:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """A JSON file's content; nothing where it is broken."""
+    """A JSON file's content; nothing where it is damaged."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return opened(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def run_before(run_dir: Path, key: str, *, in_sweep: bool, auto: bool = False) -> Path | None:

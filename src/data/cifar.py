@@ -4,17 +4,26 @@ import pickle
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import md5
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
 import numpy as np
 import torch
+from numpy._core.multiarray import _reconstruct  # its pickles name it
 from torchvision.datasets import CIFAR10, CIFAR100
+from torchvision.datasets.utils import download_and_extract_archive
 
 from src.data.source import LabelledImages, Source
 
 DATASETS: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
+ARRAYS = {  # all that a pickled array names; numpy 1 wrote the official files
+    "numpy.core.multiarray._reconstruct": _reconstruct,
+    "numpy._core.multiarray._reconstruct": _reconstruct,
+    "numpy.ndarray": np.ndarray,
+    "numpy.dtype": np.dtype,
+}
 
 
 def cifar(name: str, *, root: str, download: bool = True) -> Source:
@@ -22,6 +31,7 @@ def cifar(name: str, *, root: str, download: bool = True) -> Source:
 
     Raises:
         FileNotFoundError: files are missing or differ from the official ones, and cannot be downloaded.
+        ValueError: from `unpickled`.
     """
     dataset = DATASETS[name]
     contents = read_files(dataset, Path(root))
@@ -29,13 +39,14 @@ def cifar(name: str, *, root: str, download: bool = True) -> Source:
         if not download:
             raise FileNotFoundError(advice(dataset, root, bad, "data.download is false"))
         try:
-            dataset(root, download=True)
+            # not `dataset(root, download=True)`, which unpickles what it has downloaded
+            download_and_extract_archive(dataset.url, root, filename=dataset.filename, md5=dataset.tgz_md5)
         except (URLError, OSError, RuntimeError) as error:
             raise FileNotFoundError(advice(dataset, root, bad, f"the download failed: {error}")) from error
         contents = read_files(dataset, Path(root))
         if bad := bad_names(contents):
             raise FileNotFoundError(advice(dataset, root, bad, "they were downloaded just now"))
-    files = {file: unpickled(content) for file, content in contents.items() if content is not None}
+    files = {file: unpickled(file, content) for file, content in contents.items() if content is not None}
     return Source(
         train=labelled([files[file] for file, _ in dataset.train_list]),
         test=labelled([files[file] for file, _ in dataset.test_list]),
@@ -64,9 +75,28 @@ def bad_names(contents: dict[str, bytes | None]) -> list[str]:
     return [file for file, content in contents.items() if content is None]
 
 
-def unpickled(content: bytes) -> dict[str, Any]:
-    """What a checked file holds; a pickle can run code, so nothing else may come here."""
-    found: dict[str, Any] = pickle.loads(content, encoding="latin1")
+class ArraysOnly(pickle.Unpickler):
+    """Reads plain values and numpy arrays; a pickle that names anything else is not read on."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ARRAYS[f"{module}.{name}"]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it would call {module}.{name}: nothing was run") from None
+
+
+def unpickled(file: str, content: bytes) -> dict[str, Any]:
+    """What a checked file holds.
+
+    Raises:
+        ValueError: it holds more than plain values and arrays, or is damaged.
+    """
+    try:
+        found = ArraysOnly(BytesIO(content), encoding="latin1").load()
+    except Exception as error:  # whatever a damaged pickle makes of reading it
+        raise ValueError(f"{file} is no file of CIFAR: {' '.join(str(error).split())}.") from None
+    if not isinstance(found, dict):
+        raise ValueError(f"{file} is no file of CIFAR: it holds no dict.")
     return found
 
 

@@ -26,5 +26,5 @@ def quiet() -> None:
     """Leave only warnings that a user can act on."""
     for message in KNOWN:
         warnings.filterwarnings("ignore", message=message)
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -132,7 +132,7 @@ def settled_update(folder: Path) -> float | None:
         with path.open(newline="", encoding="utf-8") as file:
             lines = [next(file, ""), *(line for line in file if WHOLE in line)]
         values = [float(line["update"]) for line in csv.DictReader(lines)]
-    except (OSError, ValueError, KeyError, TypeError):  # none, or half-written
+    except (OSError, ValueError, KeyError, TypeError, csv.Error):  # none, half-written or damaged
         return None
     value = settled(values) if values else math.nan
     return value if math.isfinite(value) else None

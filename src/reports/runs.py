@@ -1,6 +1,5 @@
 """Finished, failed and running runs, found on disk: the start of every comparison."""
 
-import json
 import logging
 import math
 import os
@@ -12,7 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from src.config.identity import NAME as CONFIG
+from src.config.identity import identity
+from src.config.sealed import opened
 from src.reports.summary import NAME as SUMMARY
+from src.reports.summary import read_summary
 from src.reports.table import shown
 
 log = logging.getLogger(__name__)
@@ -104,9 +106,9 @@ def read_run(folder: Path) -> Run | None:
     """A run's folder as a `Run`; None if it holds another command's results.
 
     Raises:
-        ValueError, OSError: no run can be made of its files.
+        ValueError, OSError: no run can be made of its files, or they are damaged.
     """
-    facts = read_dict(folder / SUMMARY)
+    facts = read_summary(folder)
     if "run" in facts:
         return None
     if "status" not in facts:
@@ -114,22 +116,22 @@ def read_run(folder: Path) -> Run | None:
     if not (isinstance(facts.get("options", {}), dict) and isinstance(facts.get("overrides", []), list)):
         raise ValueError(f"its {SUMMARY} is not a run's")
     if (folder / CONFIG).is_file():
-        return Run(folder, facts, read_dict(folder / CONFIG))
+        return Run(folder, facts, read_config(folder / CONFIG, facts.get("identity")))
     from src.reports.older import older_config, older_options
 
     return Run(folder, {"options": older_options(folder)} | facts, older_config(folder))
 
 
-def read_dict(path: Path) -> dict[str, Any]:
-    """A JSON file that holds one dict.
+def read_config(path: Path, known: object) -> dict[str, Any]:
+    """A run's config.json, flat, which the identity that its summary knows is made from.
 
     Raises:
-        ValueError, OSError: it cannot be read as one.
+        ValueError, OSError: it cannot be read as one, or is not the one that the run was made of.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path.name} is not JSON: {error}") from None
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} holds no dict")
-    return content
+        config = opened(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path.name} is damaged ({error})") from None
+    if known is not None and identity(config) != known:
+        raise ValueError(f"{path.name} is damaged: it is not what {SUMMARY} knows the run by")
+    return config

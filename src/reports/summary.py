@@ -1,12 +1,16 @@
-"""`summary.json`: what a run is and how it ended, written from its start and never half-written."""
+"""`summary.json`: what a run is and how it ended, written from its start and never half-written.
+
+It knows whether it is whole: see `src.config.sealed`.
+"""
 
 import json
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from src.config.sealed import finite, opened, sealed
 
 NAME = "summary.json"
 INTERRUPTED = "failed: interrupted"
@@ -30,7 +34,7 @@ class Summary:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
         self.facts |= {key: finite(value) for key, value in facts.items()}
         if self.write:
-            write_json(self.path, self.facts)
+            write_text(self.path, sealed(self.facts))
 
     @property
     def failure(self) -> Path:
@@ -91,19 +95,20 @@ def one_line(error: BaseException) -> str:
     return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")
 
 
-def finite(value: Any) -> Any:
-    """JSON has no NaN and no infinity: None stands for both."""
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 def read_summary(run_dir: str | Path) -> dict[str, Any]:
     """The facts of a run's folder.
 
     Raises:
         FileNotFoundError: the folder holds no summary.
+        ValueError: the summary is damaged.
     """
     path = Path(run_dir) / NAME
     if not path.is_file():
         raise FileNotFoundError(f"no {NAME} in {Path(run_dir).resolve()}: is it a run's folder?")
-    facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return facts
+    try:
+        return opened(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(
+            f"{NAME} is damaged ({error}). The weights may be whole: python -m src.evaluate run={run_dir} "
+            f"tests them again."
+        ) from None

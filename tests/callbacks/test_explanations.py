@@ -2,7 +2,6 @@
 
 import csv
 import io
-import pickle
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +32,7 @@ from src.callbacks.predictions import PredictionsFile
 from src.callbacks.projector import Projector
 from src.config.build import build
 from src.config.finished import placed, run_config
+from src.data.cifar import unpickled
 from src.drawing.charts import as_image, confusion_figure
 from src.drawing.sheet import FONT_SIZE, GAP, TILE, tile
 from src.engine.weights import data_facts, load_checkpoint, load_weights
@@ -67,7 +67,7 @@ def run_dir(fake_cifar: Path, run_tiny: Callable[..., Path]) -> Path:
 
 def raw_test_images(root: Path) -> np.ndarray:
     """The test images as the file has them, (N, 32, 32, 3)."""
-    content = pickle.loads((root / "cifar-10-batches-py" / "test_batch").read_bytes())
+    content = unpickled("test_batch", (root / "cifar-10-batches-py" / "test_batch").read_bytes())
     return content["data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
 
 

@@ -1,13 +1,18 @@
 """Files to images and labels."""
 
+import os
+import pickle
+import tarfile
 import zlib
+from hashlib import md5
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import CIFAR10
 
-from src.data.cifar import cifar
+from src.data.cifar import cifar, unpickled
 from src.data.digits import digits
 from src.data.folder import image_folder
 from src.data.source import open_rgb, read_image
@@ -28,6 +33,66 @@ def test_a_flipped_byte_is_found_and_named(fake_cifar: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(FileNotFoundError, match="data_batch_3 missing or damaged; data.download is false"):
         cifar("cifar10", root=str(fake_cifar), download=False)
+
+
+class Hostile:
+    """Unpickled, it runs a command."""
+
+    def __init__(self, command: str) -> None:
+        self.command = command
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, (self.command,)
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_a_hostile_file_runs_nothing_even_where_its_md5_sum_fits(
+    protocol: int, fake_cifar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trace = tmp_path / "trace"
+    content = pickle.dumps({"data": Hostile(f"touch {trace}"), "labels": [0] * 80}, protocol)
+    path = fake_cifar / CIFAR10.base_folder / "data_batch_3"
+    path.write_bytes(content)
+    fits = [
+        (name, md5(content).hexdigest() if name == path.name else known) for name, known in CIFAR10.train_list
+    ]
+    monkeypatch.setattr(CIFAR10, "train_list", fits)
+    with pytest.raises(
+        ValueError, match=r"^data_batch_3 is no file of CIFAR: it would call \w+.system: nothing"
+    ):
+        cifar("cifar10", root=str(fake_cifar), download=False)
+    assert not trace.exists()
+    os.system(f"touch {trace}")  # the command itself would
+    assert trace.exists()
+
+
+def test_arrays_of_either_numpy_are_read_and_what_is_damaged_is_told() -> None:
+    images = np.arange(12, dtype=np.uint8).reshape(2, 6)
+    content = pickle.dumps({"data": images}, 3)
+    assert b"numpy._core.multiarray" in content
+    older = content.replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    for whole in (content, older):
+        np.testing.assert_array_equal(unpickled("a", whole)["data"], images)
+        for end in range(len(whole)):
+            with pytest.raises(ValueError, match="a is no file of CIFAR: "):
+                unpickled("a", whole[:end])
+    with pytest.raises(ValueError, match="it holds no dict"):
+        unpickled("a", pickle.dumps([1]))
+
+
+def test_a_download_is_unpickled_by_nobody_else(
+    fake_cifar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = tmp_path / CIFAR10.filename  # torchvision takes it for downloaded: its md5 sum fits
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(fake_cifar / CIFAR10.base_folder, CIFAR10.base_folder)
+    monkeypatch.setattr(CIFAR10, "url", (tmp_path / "nowhere").as_uri())
+    monkeypatch.setattr(CIFAR10, "tgz_md5", md5(archive.read_bytes()).hexdigest())
+    monkeypatch.setattr(pickle, "load", None)
+    source = cifar("cifar10", root=str(tmp_path))
+    assert (len(source.train), len(source.test)) == (400, 100)
+    with pytest.raises(FileNotFoundError, match="not there; the download failed: .*nowhere"):
+        cifar("cifar10", root=str(tmp_path / "other"))
 
 
 def test_no_dataset_names_the_root_and_a_way_out(tmp_path: Path) -> None:
