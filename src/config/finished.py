@@ -50,7 +50,7 @@ def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str
         else:
             others.append(arg)
     for key, value in given.items():
-        if value == "???":
+        if value == "???" or (not value and own[key] == "???"):
             raise ConfigError(f"{key} must be given: add {key}=<value> to the command; --help shows how.")
     return given, others
 

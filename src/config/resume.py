@@ -24,7 +24,7 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
         return overrides
     checkpoint = checkpoint_file(given[-1])
     saved = checkpoint.parent.parent / ".hydra" / "overrides.yaml"
-    kept = yaml.safe_load(saved.read_text(encoding="utf-8")) if saved.is_file() else []
+    kept = read_overrides(saved) if saved.is_file() else []
     typed = {key(o) for o in overrides}
     for override in kept:
         if key(override) not in typed:
@@ -32,6 +32,24 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
     quoted = "ckpt_path='{}'".format(given[-1].replace("'", "\\'"))
     others = [o for o in overrides if key(o) != "ckpt_path"]
     return [o for o in kept if key(o) not in typed] + others + [quoted]
+
+
+def read_overrides(path: Path) -> list[str]:
+    """The overrides that a run left in its folder.
+
+    Raises:
+        ConfigError: it is no list of them.
+    """
+    try:
+        kept = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        kept = None
+    if not isinstance(kept, list) or not all(isinstance(override, str) for override in kept):
+        raise ConfigError(
+            f"{path} is damaged: it should list the run's overrides. Give the .ckpt file in a folder of its "
+            f"own, and type the overrides."
+        )
+    return kept
 
 
 def refuse_calls(override: str, path: Path) -> None:
