@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.finished import unquoted
 from src.config.resolvers import make_folder, new_folder
 from src.reports.runs import below, expand, find_runs
 from src.reports.table import shown, tensorboard_command
@@ -66,7 +67,7 @@ def places_and_out(args: Sequence[str]) -> tuple[list[str], Path]:
     out = ""
     for arg in args:
         if arg.startswith("out=") and arg not in places:
-            out = arg.removeprefix("out=").strip("'\"")
+            out = unquoted(arg.removeprefix("out="))
         elif arg not in places:
             raise ConfigError(
                 f"no folder or glob is called {arg!r}. Give folders with runs, such as "

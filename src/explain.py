@@ -89,7 +89,7 @@ def what_to_explain(images: str) -> tuple[list[Path], list[int]]:
         elif word.isdecimal():
             indices.append(int(word))
             continue
-        elif any(sign in word for sign in "*?["):
+        elif any(sign in word for sign in "*?[") and not Path(word).exists():
             found = sorted(Path(name) for name in glob(word, recursive=True))  # noqa: PTH207  # absolute, too
         else:
             found = [Path(word)]

@@ -15,8 +15,8 @@ import shutil
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -108,12 +108,13 @@ def folder(name: str) -> Callable[[Path], None]:
     return lambda here: (here / name).mkdir(parents=True)
 
 
-def locked(here: Path) -> AbstractContextManager[object]:
+@contextmanager
+def locked(here: Path) -> Iterator[None]:
     """Lock the folder that the run goes to, as another process that trains there does."""
     (here / "busy").mkdir()
-    held = (here / "busy" / ".lock").open("a")
-    fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    return held
+    with (here / "busy" / ".lock").open("a") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
 
 
 def cifar(change: Callable[[Path], object]) -> Callable[[Path], None]:
@@ -132,9 +133,11 @@ def cifar(change: Callable[[Path], object]) -> Callable[[Path], None]:
 
 def huge_header(here: Path) -> None:
     """A PNG of some bytes that claims 50,000 x 50,000 pixels."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-    (here / "data" / "train" / "cats" / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+    content = b"\x89PNG\r\n\x1a\n"
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 2, 0, 0, 0)
+    for kind, body in ((b"IHDR", header), (b"IDAT", zlib.compress(b"")), (b"IEND", b"")):
+        content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    (here / "data" / "train" / "cats" / "1.png").write_bytes(content)
 
 
 def cut(name: str) -> Callable[[Path], None]:
@@ -302,11 +305,12 @@ CASES: dict[str, list[Bad]] = {
         Bad("train ckpt_path=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(b"hello\n")),
         Bad("train ckpt_path=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(half)),
         Bad("train ckpt_path=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(archive)),
-        Bad("train ckpt_path=<run>", "no checkpoint of a run", 1, checkpoint(lambda path: torch.save({"a": 1}, path))),
+        Bad("train ckpt_path=<run>", "is not a checkpoint of a run", 1, checkpoint(lambda path: torch.save({"a": 1}, path))),
         Bad("train ckpt_path=<run>", "holds weights, but not where training stood", 1, changed(loops=None)),
         Bad("train ckpt_path=<run> norm=ln", "does not fit this ResNet", 1),
         Bad("train ckpt_path=<run> model.width=16", "does not fit this ResNet", 1),
         Bad("train ckpt_path=<run> data=squares", "does not fit this ResNet", 1),
+        Bad("train ckpt_path=<run> trainer.max_epochs=2", "its schedule ends with epoch 1", 1),
         Bad("train ckpt_path=<run> optimizer=adam", "a training with another optimizer", 1),
         Bad("train ckpt_path=<run>", "no checkpoint <run>/checkpoints/last.ckpt", prepare=removed("run/checkpoints")),
         Bad("train ckpt_path=<run>", "overrides.yaml is damaged", prepare=file("run/.hydra/overrides.yaml", "a: [1")),
@@ -352,9 +356,9 @@ CASES: dict[str, list[Bad]] = {
             prepare=file("s.yaml", "optimizer.lrr: {low: 0.1, high: 1.0}")),
     ],
     "Places to write to": [
-        Bad("train experiment=quickstart", "cannot be made (it is a file", 1, file("taken"), {"OUTPUT_DIR": "<here>/taken"}),
-        Bad("train experiment=quickstart", "/proc/no cannot be made", 1, env={"OUTPUT_DIR": "/proc/no"}),
-        Bad("train -m experiment=quickstart seed=0,1", "/proc/no cannot be made", env={"OUTPUT_DIR": "/proc/no"}),
+        Bad("train experiment=quickstart", "taken/quickstart/runs cannot be made", 1, file("taken"), {"OUTPUT_DIR": "<here>/taken"}),
+        Bad("train experiment=quickstart", "/proc/no/quickstart/runs cannot be made", 1, env={"OUTPUT_DIR": "/proc/no"}),
+        Bad("train -m experiment=quickstart seed=0,1", "/proc/no/quickstart/multiruns cannot be made", env={"OUTPUT_DIR": "/proc/no"}),
         Bad("train paths.output_dir=", "paths.output_dir must name a folder"),
         Bad("train", "paths.output_dir must name a folder", env={"OUTPUT_DIR": ""}),
         Bad("train experiment=quickstart hydra.run.dir=<here>/taken", "taken: File exists", 1, file("taken")),
@@ -388,7 +392,9 @@ def make_run(commands: Commands, place: Path) -> None:
     Raises:
         RuntimeError: the command says why it has not.
     """
-    done = commands.run("src.train", *RUN, f"hydra.run.dir={place}", env={"OUTPUT_DIR": str(place.parent / "o")})
+    done = commands.run(
+        "src.train", *RUN, f"hydra.run.dir={place}", env={"OUTPUT_DIR": str(place.parent / "o")}
+    )
     if done.code:
         raise RuntimeError(done.stdout + done.stderr)
 
@@ -415,7 +421,9 @@ def outcome(bad: Bad, commands: Commands, run: Path, here: Path) -> Outcome:
     before = contents(here)
     names = {"<run>": str(here / "run"), "<data>": str(here / "data"), "<here>": str(here)}
     module, *args = shlex.split(bad.command)
-    env = {"OUTPUT_DIR": "<here>/outputs", "DATA_ROOT": "<here>/no-data", "OMP_NUM_THREADS": "1"} | dict(bad.env)
+    env = {"OUTPUT_DIR": "<here>/outputs", "DATA_ROOT": "<here>/no-data", "OMP_NUM_THREADS": "1"} | dict(
+        bad.env
+    )
     with held:
         done = commands.run(
             f"src.{module}",
@@ -463,7 +471,9 @@ def page(outcomes: list[Outcome]) -> str:
         lines += ["", f"## {kind}", "", "| typed | exit code | said |", "| --- | ---: | --- |"]
         for bad in cases:
             one = found[id(bad)]
-            variables = "".join(f"{key}={shlex.quote(value) if value else ''} " for key, value in bad.env.items())
+            variables = "".join(
+                f"{key}={shlex.quote(value) if value else ''} " for key, value in bad.env.items()
+            )
             typed = (variables + bad.command).replace(LONG, "xxx…")
             lines.append(f"| `{cell(typed)}` | {one.done.code} | {cell(one.line, code=False)} |")
     return "\n".join(lines) + "\n"

@@ -114,9 +114,9 @@ def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
             if not found[0].key_or_group:
                 raise HydraException("there is no key")
             parsed += found
-        except (HydraException, ValueError, RecursionError) as error:
+        except (HydraException, ValueError, RecursionError):
             raise ConfigError(
-                f"cannot read {text!r} ({one_line(error)}). Overrides look like optimizer.lr=0.1; quote "
+                f"cannot read {text!r}. Overrides look like optimizer.lr=0.1; quote "
                 f"values that hold commas, equals signs or brackets: 'key=\"a,b\"'."
             ) from None
     return parsed

@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 
 from src.config.check import ConfigError
-from src.config.finished import COMPUTES, known_targets
+from src.config.finished import COMPUTES, known_targets, unquoted
 
 
 def with_run_overrides(overrides: list[str]) -> list[str]:
@@ -19,7 +19,7 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
         ConfigError: there is no such file, no checkpoint in the folder, or an override that could run
             somebody else's code.
     """
-    given = [o.partition("=")[2].strip("'\"") for o in overrides if o.startswith("ckpt_path=")]
+    given = [unquoted(o.partition("=")[2]) for o in overrides if o.startswith("ckpt_path=")]
     if not given or given[-1] in ("", "null"):
         return overrides
     checkpoint = checkpoint_file(given[-1])

@@ -68,6 +68,12 @@ def refuse_other_run(
                 f"{path} stands in the middle of a training with another {part}: go on with that one (leave "
                 f"{part}= out), or start anew without ckpt_path."
             )
+    then, now = ((c or {}).get("trainer", {}).get("max_epochs") for c in (before, config))
+    if then and now and now > then and any("total_steps" in state for state in checkpoint["lr_schedulers"]):
+        raise ValueError(
+            f"{path}: its schedule ends with epoch {then} and cannot go on to {now}: leave "
+            f"trainer.max_epochs out, or start anew without ckpt_path."
+        )
 
 
 def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
