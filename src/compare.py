@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 from src.config.check import ConfigError
 from src.config.cli import fail
-from src.config.resolvers import new_folder
+from src.config.door import enter
+from src.config.finished import unquoted
+from src.config.resolvers import make_folder, new_folder
 from src.reports.runs import below, expand, find_runs
 from src.reports.table import shown, tensorboard_command
 
@@ -65,7 +67,7 @@ def places_and_out(args: Sequence[str]) -> tuple[list[str], Path]:
     out = ""
     for arg in args:
         if arg.startswith("out=") and arg not in places:
-            out = arg.removeprefix("out=").strip("'\"")
+            out = unquoted(arg.removeprefix("out="))
         elif arg not in places:
             raise ConfigError(
                 f"no folder or glob is called {arg!r}. Give folders with runs, such as "
@@ -114,7 +116,7 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
     from src.reports.results_files import write_csv, write_markdown
 
     board = leaderboard(runs)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_csv(board, out)
     write_markdown(board, out)
     atlas = plan_atlas([row.variant for row in board.rows])
@@ -132,4 +134,4 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.config.check import MAX_JOBS_CHECKED, ConfigError, check, job_overrides
 from src.config.cli import fail
+from src.config.door import enter
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config
 from src.config.identity import flattened, plain
@@ -70,9 +72,9 @@ def main(args: Sequence[str]) -> int:
     try:
         found = estimates(jobs)
     except Exception as error:
-        if os.environ.get("HYDRA_FULL_ERROR"):
-            raise
-        fail(f"{one_line(error)} (HYDRA_FULL_ERROR=1 shows the traceback)", code=1)
+        if os.environ.get("HYDRA_FULL_ERROR") or any(cfg.traceback for cfg in jobs.values()):
+            traceback.print_exc()
+        fail(f"{one_line(error)} (HYDRA_FULL_ERROR=1 or debug=fast shows the traceback)", code=1)
     print(jobs_table(list(jobs), found) if len(jobs) > 1 else estimate_table(found[0]))
     pflop, load_seconds = sum(one.pflop for one in found), sum(one.load_seconds for one in found)
     print("", *gpu_lines(pflop, load_seconds, tflops), sep="\n")
@@ -168,4 +170,4 @@ def enders(configs: Sequence[DictConfig]) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from omegaconf import DictConfig
 
 from src.config.check import ConfigError
 from src.config.cli import fail
+from src.config.door import enter
 from src.config.finished import finished_run, own_arguments, placed
 from src.config.resolvers import new_folder, run_name
 from src.reports.table import results_table, shown
@@ -68,7 +68,7 @@ def main(args: Sequence[str]) -> int:
         with summary.recording():
             evaluate(placed(cfg, out), checkpoint, summary)
     except Exception as error:
-        report_failure(error, out)
+        report_failure(error, out, show=cfg.traceback)
         return 1
     log.info("\n%s\n\nresults: %s", results_table(summary.facts), shown(out))
     return 0
@@ -105,4 +105,4 @@ def evaluate(cfg: DictConfig, checkpoint: Path, summary: "Summary") -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -2,7 +2,6 @@
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Sequence
 from glob import glob
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 
 from src.config.check import ConfigError
 from src.config.cli import fail
+from src.config.door import enter
 from src.config.finished import finished_run, own_arguments, placed, words
 from src.config.resolvers import new_folder
 from src.reports.table import shown
@@ -66,7 +66,7 @@ def main(args: Sequence[str]) -> int:
     try:
         left_out = explain(placed(cfg, out), checkpoint, files=files, indices=indices, own=own)
     except Exception as error:
-        report_failure(error, out)
+        report_failure(error, out, show=cfg.traceback)
         return 1
     log.info("\npictures: %s", shown(out))
     return 1 if left_out else 0
@@ -89,7 +89,7 @@ def what_to_explain(images: str) -> tuple[list[Path], list[int]]:
         elif word.isdecimal():
             indices.append(int(word))
             continue
-        elif any(sign in word for sign in "*?["):
+        elif any(sign in word for sign in "*?[") and not Path(word).exists():
             found = sorted(Path(name) for name in glob(word, recursive=True))  # noqa: PTH207  # absolute, too
         else:
             found = [Path(word)]
@@ -130,7 +130,7 @@ def explain(
     if indices:
         pictures += read_test_images(build(cfg.data), indices, facts)
     if not pictures:
-        raise ValueError(f"none of the {len(files)} pictures could be read.")
+        raise ValueError(f"no picture could be read: {broken[0]}")
     explanations = explain_pictures(net, pictures, layers=layers, target=own["target"], facts=facts, out=out)
     write_explanations(out / "explanations.csv", explanations)
     log.info("\n%s", explanations_table(explanations))
@@ -138,4 +138,4 @@ def explain(
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

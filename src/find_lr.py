@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from src.config.check import ConfigError
 from src.config.cli import fail
+from src.config.door import enter
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config, variant_name
 from src.config.resolvers import new_folder
@@ -93,7 +94,7 @@ def main(args: Sequence[str]) -> int:
     try:
         found = find_lr(placed(cfg, out), sweep, show_progress=not quiet)
     except Exception as error:
-        report_failure(error, out)
+        report_failure(error, out, show=cfg.traceback)
         return 1
     if found is None:
         log.error(
@@ -158,4 +159,4 @@ def log_to(path: Path, *, quiet: bool) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -2,12 +2,12 @@
 
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.config.check import ConfigError
 from src.config.cli import fail
+from src.config.door import enter
 from src.config.finished import checkpoint_of, finished_run, own_arguments, placed, run_config, words
 from src.config.resolvers import new_folder
 from src.reports.table import shown
@@ -42,6 +42,7 @@ Examples:
 OWN = {"run": "???", "to": "", "points": "21", "reach": "1", "images": "2000", "direction": "0"}
 OWN |= {"ckpt": "", "out": "", "allow": ""}
 LIMITS = {"points": 3, "images": 1, "direction": 0}
+LARGEST = 2**32 - 1
 
 
 def main(args: Sequence[str]) -> int:
@@ -80,7 +81,7 @@ def main(args: Sequence[str]) -> int:
             seed=counts["direction"],
         )
     except Exception as error:
-        report_failure(error, out)
+        report_failure(error, out, show=cfg.traceback)
         return 1
     if not same_split:
         log.info(
@@ -102,9 +103,10 @@ def whole(own: dict[str, str], key: str) -> int:
     Raises:
         ConfigError: it is none, or too small.
     """
-    if not own[key].isdecimal() or int(own[key]) < LIMITS[key]:
+    if not own[key].isdecimal() or not LIMITS[key] <= int(own[key]) <= LARGEST:
         raise ConfigError(
-            f"{key} must be a whole number from {LIMITS[key]}: got {own[key]}. Default: {OWN[key]}."
+            f"{key} must be a whole number from {LIMITS[key]} to {LARGEST}: got {own[key]}. "
+            f"Default: {OWN[key]}."
         )
     return int(own[key])
 
@@ -125,4 +127,4 @@ def above_zero(own: dict[str, str], key: str) -> float:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

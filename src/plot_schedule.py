@@ -1,7 +1,6 @@
 """Draw schedules without training: `python -m src.plot_schedule -m scheduler=onecycle,cosine,step`."""
 
 import math
-import sys
 import time
 from collections.abc import Sequence
 from itertools import islice
@@ -14,6 +13,8 @@ from omegaconf import DictConfig
 
 from src.config.check import ConfigError, check, jobs, parse
 from src.config.cli import fail
+from src.config.door import enter
+from src.config.finished import own_arguments
 from src.config.resolvers import CONF_DIR, new_folder, run_name
 from src.reports.table import shown
 
@@ -30,6 +31,7 @@ Draw learning rate and momentum of any composition of src.train, with no data an
 outputs/plot_schedule/ and a table on the terminal. scheduler=plateau is drawn as if val/acc never rose."""
 
 MAX_CURVES = 24  # on one picture
+MAX_STEPS = 1_000_000  # of a curve
 
 
 def main(args: Sequence[str]) -> int:
@@ -37,8 +39,9 @@ def main(args: Sequence[str]) -> int:
     if "--help" in args or "-h" in args:
         print(HELP)
         return 0
-    overrides = [arg for arg in args if arg not in ("-m", "--multirun")]
+    typed = [arg for arg in args if arg not in ("-m", "--multirun")]
     try:
+        _, overrides = own_arguments(typed, {})
         check(overrides, sweep=len(overrides) < len(args))
         composed = compose_all(overrides)
         steps = {name: steps_per_epoch(cfg) for name, cfg in composed.items()}
@@ -76,7 +79,7 @@ def steps_per_epoch(cfg: DictConfig) -> int:
     """Optimizer steps of an epoch on one device.
 
     Raises:
-        ConfigError: the data group does not say how many images train.
+        ConfigError: the data group does not say how many images train, or there are too many steps.
     """
     num_train: int | None = cfg.data.get("num_train")
     if not num_train:
@@ -84,7 +87,13 @@ def steps_per_epoch(cfg: DictConfig) -> int:
     batches = math.ceil((num_train - int(cfg.data.num_val)) / int(cfg.data.batch_size))
     limit: int | float = cfg.trainer.limit_train_batches
     batches = int(batches * limit) if isinstance(limit, float) else min(batches, limit)
-    return max(1, math.ceil(batches / int(cfg.trainer.accumulate_grad_batches)))
+    steps = max(1, math.ceil(batches / int(cfg.trainer.accumulate_grad_batches)))
+    if steps * cfg.trainer.max_epochs > MAX_STEPS:
+        raise ConfigError(
+            f"more than {MAX_STEPS:,} steps are not drawn: got {cfg.trainer.max_epochs} epochs of {steps}. "
+            f"Set trainer.max_epochs or trainer.limit_train_batches lower: a schedule keeps its shape."
+        )
+    return steps
 
 
 def draw(composed: dict[str, DictConfig], steps: dict[str, int], out: Path) -> None:
@@ -113,4 +122,4 @@ def draw(composed: dict[str, DictConfig], steps: dict[str, int], out: Path) -> N
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from src.config.cli import RunFailed, run_command
 from src.config.console import log_to_terminal
+from src.config.door import enter
 from src.config.identity import plain
 from src.config.lock import lock
 from src.config.run_folder import begin, settle
@@ -96,7 +97,9 @@ def train(
             raise KeyboardInterrupt from stop
         except Exception as error:
             # of several processes only the first to fail writes, and speaks
-            raise RunFailed(report_failure(error, run_dir) if summary.write else None) from error
+            raise RunFailed(
+                report_failure(error, run_dir, show=cfg.traceback) if summary.write else None
+            ) from error
     if first_process:
         tell(summary, run_dir, cfg.paths.output_dir)
     return run_dir
@@ -120,6 +123,7 @@ def fit(
     from src.engine.checkpoint_file import WholeCheckpoints
     from src.engine.quiet import quiet
     from src.engine.run import fit_and_test
+    from src.engine.weights import load_checkpoint, refuse_other_run
     from src.metrics.cost import count_macs, num_params
 
     quiet()
@@ -132,6 +136,8 @@ def fit(
     datamodule = build(cfg.data)
     module = build(cfg.module)
     config = plain(cfg)
+    if ckpt_path:
+        refuse_other_run(load_checkpoint(Path(ckpt_path)), module, config, Path(ckpt_path))
     module.hparams.update(config)  # kept in checkpoints
     trainer = build(
         cfg.trainer,
@@ -190,4 +196,4 @@ def conclude(sweep_dir: Path) -> None:
 
 
 if __name__ == "__main__":
-    run_command(job, conclude)
+    enter(lambda _: run_command(job, conclude))

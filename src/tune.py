@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from omegaconf import DictConfig
 from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.console import log_to
+from src.config.door import enter
 from src.config.finished import own_arguments
 from src.config.fresh import fresh_config, variant_name
 from src.config.help import headline
@@ -104,7 +104,7 @@ def tune(folder: Path, cfg: DictConfig, overrides: list[str], space: Space, tota
         stopped = True
         log.info("stopped: the same command goes on.")
     except Exception as error:
-        report_failure(error, folder)
+        report_failure(error, folder, show=cfg.traceback)
         return 1
     completed = report(open_study(folder), folder, overrides)
     return 0 if completed and not stopped else 1
@@ -175,4 +175,4 @@ def study_folder(own: Mapping[str, str], cfg: DictConfig, overrides: Sequence[st
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -59,9 +59,9 @@ def test_what_cannot_be_drawn(run_tiny: Callable[..., Path], capsys: pytest.Capt
     [
         ([], "run must be given: add run=<value>"),
         (["run=nowhere"], "nowhere is no run's folder"),
-        (["run=x", "points=2"], "points must be a whole number from 3: got 2. Default: 21."),
+        (["run=x", "points=2"], "points must be a whole number from 3 to 4294967295: got 2. Default: 21."),
         (["run=x", "reach=-1"], "reach must be a number above 0: got -1. Default: 1."),
-        (["run=x", "direction=a"], "direction must be a whole number from 0: got a."),
+        (["run=x", "direction=a"], "direction must be a whole number from 0 to 4294967295: got a."),
         (["--rn=x"], "cannot read '--rn=x'"),
     ],
 )

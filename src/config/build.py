@@ -1,11 +1,22 @@
 """The one place where a YAML node becomes an object."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+
+# What libraries say, and what it means here
+CLEARER = (
+    (
+        "No supported gpu backend|can not run on your system|not supported on this system",
+        "there is no such device here: trainer=auto takes what there is, trainer=cpu the CPU.",
+    ),
+    ("can't allocate memory|out of memory", "that takes more memory than there is."),
+    ("is blocklisted because", "it may not call this: Hydra forbids callables that can run any code."),
+)
 
 
 def build(node: DictConfig, **extra: Any) -> Any:
@@ -20,7 +31,10 @@ def build(node: DictConfig, **extra: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, (ValueError, FileNotFoundError)):
             raise cause from error
-        raise ValueError(" ".join(str(error).split())) from error
+        said, _, key = str(error).partition("\nfull_key: ")
+        reason = " ".join(str(cause or said).split())
+        better = next((words for pattern, words in CLEARER if re.search(pattern, reason)), reason)
+        raise ValueError(f"{key}: {better}" if key else better) from error
 
 
 def build_all(nodes: DictConfig | Mapping[str, DictConfig] | None) -> list[Any]:

@@ -21,6 +21,7 @@ from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.config.rules import MISTYPED_ON_PURPOSE, problems
 
+MAX_JOBS = 10_000  # of a sweep
 MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
 
 
@@ -47,6 +48,7 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> l
                     f"{override.input_line} asks for several runs: add -m (python -m src.train -m "
                     f"{override.input_line}), or give one value."
                 )
+        check_count(parsed)
         check_hydra_keys(parsed, config_name)
         bases: dict[tuple[str, ...], DictConfig] = {}
         given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
@@ -70,6 +72,26 @@ def jobs(parsed: list[Override]) -> Iterator[list[str]]:
     yield from map(list, product(*choices))
 
 
+def check_count(parsed: list[Override]) -> None:
+    """Check that every sweep has values, and all of them together not too many.
+
+    Raises:
+        ConfigError: from Hydra's own reading of the values, too.
+    """
+    total = 1
+    for override in parsed:
+        if override.is_sweep_override():
+            try:
+                values = list(islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+            except Exception as error:  # range(0,5,0)
+                raise ConfigError(f"cannot read {override.input_line!r} ({one_line(error)}).") from None
+            if not values:
+                raise ConfigError(f"{override.input_line} sweeps over nothing: give at least one value.")
+            total *= len(values)
+    if total > MAX_JOBS:
+        raise ConfigError(f"a sweep of more than {MAX_JOBS} runs is not what anybody wants: sweep less.")
+
+
 def job_overrides(overrides: list[str]) -> list[list[str]]:
     """The overrides of all the jobs of a sweep, in their order."""
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
@@ -88,12 +110,14 @@ def parse(overrides: list[str], loader: ConfigLoaderImpl) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            parsed += OverridesParser.create(config_loader=loader).parse_overrides([text])
-        except HydraException as error:
-            reason = str(error).splitlines()[0]
+            found = OverridesParser.create(config_loader=loader).parse_overrides([text])
+            if not found[0].key_or_group:
+                raise HydraException("there is no key")
+            parsed += found
+        except (HydraException, ValueError, RecursionError):
             raise ConfigError(
-                f"cannot read {text!r} ({reason}). Overrides look like optimizer.lr=0.1; quote values "
-                f"that hold commas, equals signs or brackets: 'key=\"a,b\"'."
+                f"cannot read {text!r}. Overrides look like optimizer.lr=0.1; quote "
+                f"values that hold commas, equals signs or brackets: 'key=\"a,b\"'."
             ) from None
     return parsed
 
@@ -108,7 +132,7 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
         return
     given = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
     for value in map(str, given):
-        if value not in options and value not in ("None", "null"):
+        if value not in options:
             raise ConfigError(
                 f"{group}={value} does not exist.{nearest(value, list(options), f'{group}=')} "
                 f"Valid: {', '.join(o for o in options if not o.startswith('_'))}."
@@ -124,6 +148,10 @@ def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
     base = compose(config_name, options, return_hydra_config=True)
     for override in values:
         check_exists(override, base)
+        try:
+            compose(config_name, [*options, override.input_line or ""], return_hydra_config=True)
+        except HydraException as error:
+            raise ConfigError(f"{plain_words(error)}: {one_line(error.__cause__ or error)}.") from None
 
 
 def check_job(
@@ -180,6 +208,11 @@ def apply(override: Override, cfg: DictConfig) -> None:
             (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf)
     else:
         OmegaConf.update(cfg, key, override.value(), force_add=override.is_add())
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of a message."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def plain_words(error: Exception) -> str:

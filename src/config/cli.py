@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-import textwrap
+from argparse import ArgumentError
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -12,6 +12,7 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 
 from src.config.check import ConfigError, check
+from src.config.door import in_words, unforeseen
 from src.config.help import help_text
 from src.config.multirun import ending, multirun, opening, place
 from src.config.resume import given, must_be_that_run, with_run_overrides
@@ -39,8 +40,8 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
         return
     try:
         sys.argv[1:], sweep = prepare(args)
-    except ConfigError as error:
-        fail(str(error), code=2)
+    except (ConfigError, OSError) as error:
+        fail(in_words(error), code=2)
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR")
     if sweep:
         print(opening(sweep), flush=True)
@@ -60,8 +61,7 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
     except Exception as error:  # a launcher's: no srun, a worker that was killed, a job that SLURM ended
         if wants_traceback:
             raise
-        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 300, placeholder=" …")
-        print(f"error: {reason} (HYDRA_FULL_ERROR=1 shows the traceback)", file=sys.stderr)
+        print(f"error: {unforeseen(error)}", file=sys.stderr)
     finally:
         if sweep:
             conclude(sweep.folder)
@@ -77,7 +77,12 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     Raises:
         ConfigError: something in them cannot work.
     """
-    parsed, unknown = get_args_parser().parse_known_args(args)
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        parsed, unknown = parser.parse_known_args(args)
+    except ArgumentError as error:
+        raise ConfigError(f"{error}. --hydra-help lists Hydra's flags.") from None
     if unknown:
         name = unknown[0].lstrip("-").partition("=")[0]
         raise ConfigError(

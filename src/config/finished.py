@@ -46,13 +46,18 @@ def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str
             near = nearest(key.lstrip("-"), own, "")
             raise ConfigError(f"cannot read {arg!r}: arguments are written key=value.{near}")
         if key in own:
-            given[key] = value.strip("'\"")
+            given[key] = unquoted(value)
         else:
             others.append(arg)
     for key, value in given.items():
-        if value == "???":
+        if value == "???" or (not value and own[key] == "???"):
             raise ConfigError(f"{key} must be given: add {key}=<value> to the command; --help shows how.")
     return given, others
+
+
+def unquoted(value: str) -> str:
+    """Without the quotes around it, as Hydra wants them; names may hold quotes, too."""
+    return value[1:-1] if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"" else value
 
 
 def words(value: str) -> list[str]:

@@ -25,7 +25,7 @@ GROUPS = {
     "machine": "threads, kept memory, precision of products",
     "callbacks": "what is watched and kept",
     "logger": "where curves go",
-    "debug": "finding out what is wrong",
+    "debug": "finding out what is wrong; each prints the traceback of a run that fails",
     "paths": "folders",
     "hydra/launcher": "where the runs of a sweep (-m) happen; without: here, one after the other",
 }

@@ -46,7 +46,7 @@ def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
             params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
             named = any(o.key_or_group == "hydra.sweep.dir" for o in of_hydra)
             folder = Path(cfg.hydra.sweep.dir) if named else None
-        except (HydraException, OmegaConfBaseException):
+        except (HydraException, OmegaConfBaseException, ValueError):
             params, folder = {}, None  # a mistake, which the check of the jobs tells better
             if not flag:
                 return None

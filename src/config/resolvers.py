@@ -29,19 +29,47 @@ def run_name(override_dirname: str) -> str:
     return re.sub(r"[^\w.,=+-]", "-", bare).rstrip(".,-") or "default"
 
 
+def make_folder(folder: str | Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        OSError: it cannot be made; one line that says what to do.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise no_folder(folder, "it is a file, or lies below one") from None
+    except OSError as error:
+        raise no_folder(folder, error.strerror) from None
+
+
+def no_folder(folder: str | Path, reason: str | None) -> OSError:
+    return OSError(
+        f"{str(folder)[:200]} cannot be made ({reason}): give a folder that can be written to, by "
+        f"paths.output_dir=, the environment variable OUTPUT_DIR, or the command's own out=."
+    )
+
+
 def new_folder(parent: str, *names: str) -> str:
     """Create and return `parent/name_name`, or with `-2`, `-3` … behind if another process has that.
 
     `mkdir` is atomic, so two jobs that start in the same second never share a folder.
+
+    Raises:
+        OSError: there can be none; one line that says what to do.
     """
     stem = "_".join(str(name) for name in names if str(name))
-    Path(parent).mkdir(parents=True, exist_ok=True)
+    make_folder(parent)
     for count in range(1, 10_000):
         folder = Path(parent) / (stem if count == 1 else f"{stem}-{count}")
         try:
             folder.mkdir()
         except FileExistsError:
-            continue
+            if folder.is_dir():
+                continue
+            raise no_folder(folder, "it is a file") from None
+        except OSError as error:
+            raise no_folder(folder, error.strerror) from None
         return str(folder)
     raise FileExistsError(f"10,000 folders named {stem} in {parent}: remove some.")
 
@@ -57,12 +85,22 @@ def decay_to(fraction: float, num_steps: int) -> float:
 
 
 def count_folders(folder: str) -> int:
-    """The number of class folders in `folder`."""
+    """The number of class folders in `folder`.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: there are fewer than two.
+    """
     if not Path(folder).is_dir():
         raise FileNotFoundError(
             f"no folder {folder}: data.root must hold train/<class>/<images> and test/<class>/<images>."
         )
-    return sum(entry.is_dir() and not entry.name.startswith(".") for entry in Path(folder).iterdir())
+    found = [e.name for e in Path(folder).iterdir() if e.is_dir() and not e.name.startswith(".")]
+    if len(found) < 2:
+        raise ValueError(
+            f"{folder} holds {len(found)} class folders: a classifier needs two or more, with images in them."
+        )
+    return len(found)
 
 
 def thread_limit(num_cores: int | None) -> dict[str, str]:

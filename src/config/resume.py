@@ -7,7 +7,7 @@ import yaml
 from omegaconf import DictConfig
 
 from src.config.check import ConfigError
-from src.config.finished import COMPUTES, known_targets
+from src.config.finished import COMPUTES, known_targets, unquoted
 from src.config.identity import NAME, plain, what_matters
 from src.config.sweep import read
 
@@ -40,7 +40,7 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
 
 def given(overrides: list[str], name: str) -> str | None:
     """The value that the last override of `name` gives it, bare; None for no override and for null."""
-    values = [o.partition("=")[2].strip("'\"") for o in overrides if key(o) == name]
+    values = [unquoted(o.partition("=")[2]) for o in overrides if key(o) == name]
     return values[-1] if values and values[-1] not in ("", "null") else None
 
 
@@ -48,15 +48,10 @@ def kept(run_dir: Path, typed: list[str]) -> list[str]:
     """What a run was started with, without the keys that are `typed` now.
 
     Raises:
-        ConfigError: an override could run somebody else's code, or there is no reading the file.
+        ConfigError: an override could run somebody else's code, or the file is damaged.
     """
     path = run_dir / ".hydra" / "overrides.yaml"
-    try:
-        saved = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
-    if not isinstance(saved, list) or not all(isinstance(override, str) for override in saved):
-        raise ConfigError(f"{path} cannot be read: it is not a list of overrides.")
+    saved = read_overrides(path) if path.is_file() else []
     own = {key(o) for o in typed} | {"resume"}
     found = [o for o in saved if key(o) not in own]
     for override in found:
@@ -100,6 +95,24 @@ def must_be_that_run(cfg: DictConfig) -> None:
             f"as {name}: {before.get(name)} then, {now.get(name)} now. Leave that override out, or begin a "
             f"new run from its weights with ckpt_path={cfg.resume}."
         )
+
+
+def read_overrides(path: Path) -> list[str]:
+    """The overrides that a run left in its folder.
+
+    Raises:
+        ConfigError: it is no list of them.
+    """
+    try:
+        kept = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
+        kept = None
+    if not isinstance(kept, list) or not all(isinstance(override, str) for override in kept):
+        raise ConfigError(
+            f"{path} is damaged: it should list the run's overrides. Give the .ckpt file in a folder of its "
+            f"own, and type the overrides."
+        )
+    return kept
 
 
 def refuse_calls(override: str, path: Path) -> None:

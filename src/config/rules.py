@@ -3,11 +3,14 @@
 A key that a config does not have is not checked, so a new group costs nothing here.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from src.config.identity import flattened
 
 # Their defaults say less about their type than Lightning's documentation does.
 MISTYPED_ON_PURPOSE = {
@@ -37,19 +40,32 @@ def between(low: float, high: float) -> Rule:
 
 
 WHOLE = Rule(lambda x: x >= 1 and x == int(x), "a whole number of 1 or more")
+
+
+def share_or_count(x: float) -> bool:
+    """As Lightning reads it: 1.0 is all batches, 1 is one."""
+    return x >= 0 and (isinstance(x, int) or x <= 1)
+
+
 FRACTION = Rule(lambda x: 0 <= x < 1, "at least 0 and less than 1")
+INNER = Rule(lambda x: 0 < x < 1, "more than 0 and less than 1")
+BATCHES = Rule(share_or_count, "a whole number of batches, or a fraction from 0.0 to 1.0")
+SOME_BATCHES = Rule(
+    lambda x: x > 0 and share_or_count(x), "a whole number of batches, or a fraction up to 1.0"
+)
+LARGEST = 2**63 - 1  # of what torch and numpy count with
 
 RULES: dict[str, Rule] = {
     "seed": between(0, 2**32 - 1),
     "data.batch_size": at_least(1),
-    "data.num_workers": at_least(0),
+    "data.num_workers": between(0, 512),  # each a process
     "data.num_val": at_least(0),
-    "data.image_size": at_least(8),
+    "data.image_size": between(8, 4096),
     "data.num_classes": at_least(2),
-    "data.test_fraction": Rule(lambda x: 0 < x < 1, "more than 0 and less than 1"),
+    "data.test_fraction": INNER,
     "norm.num_groups": at_least(1),
     "norm.momentum": between(0, 1),
-    "model.width": at_least(1),
+    "model.width": between(1, 4096),
     "optimizer.lr": above(0),
     "optimizer.momentum": FRACTION,
     "optimizer.alpha": FRACTION,
@@ -58,7 +74,7 @@ RULES: dict[str, Rule] = {
     "optimizer.rest.lr": above(0),
     "optimizer.rest.momentum": FRACTION,
     "optimizer.rest.weight_decay": at_least(0),
-    "scheduler.pct_start": between(0, 1),
+    "scheduler.pct_start": INNER,
     "scheduler.warmup": FRACTION,
     "scheduler.end": between(0, 1),
     "scheduler.step_size": at_least(1),
@@ -75,21 +91,47 @@ RULES: dict[str, Rule] = {
     "tta.shift": at_least(0),
     **{f"module.lr_factors.{kind}": above(0) for kind in ("head", "scale", "bias")},
     **{f"module.decay_factors.{kind}": at_least(0) for kind in ("head", "scale", "bias")},
-    "trainer.max_epochs": at_least(1),
+    "trainer.max_epochs": between(1, 1_000_000),
+    "trainer.max_steps": Rule(lambda x: x == -1 or x >= 1, "1 or more, or -1: as many as max_epochs takes"),
     "trainer.gradient_clip_val": above(0),
     "trainer.accumulate_grad_batches": at_least(1),
     "trainer.check_val_every_n_epoch": at_least(1),
     "trainer.log_every_n_steps": at_least(1),
-    "trainer.limit_train_batches": at_least(0),
-    "trainer.limit_val_batches": at_least(0),
-    "trainer.limit_test_batches": at_least(0),
-    "machine.threads": WHOLE,
+    "trainer.limit_train_batches": SOME_BATCHES,
+    "trainer.limit_val_batches": BATCHES,
+    "trainer.limit_test_batches": BATCHES,
+    "trainer.overfit_batches": BATCHES,
+    "trainer.num_sanity_val_steps": at_least(-1),
+    "trainer.num_nodes": at_least(1),
+    "machine.threads": Rule(lambda x: 1 <= x <= 1024 and x == int(x), "a whole number from 1 to 1024"),
+    "callbacks.samples.num_images": at_least(1),
+    **{f"callbacks.{name}.num_images": at_least(0) for name in ("misclassified", "grad_cam", "evidence")},
+    **{f"callbacks.{name}.every_n_epochs": at_least(1) for name in ("misclassified", "grad_cam", "evidence")},
     "callbacks.early_stopping.patience": at_least(1),
     "callbacks.last.every_minutes": above(0),
     "callbacks.last.every_n_steps": WHOLE,
 }
 
+PRECISIONS = (
+    "32-true",
+    "bf16-mixed",
+    "16-mixed",
+    "bf16-true",
+    "16-true",
+    "64-true",
+    "32",
+    "16",
+    "64",
+    "bf16",
+)
+MONITORS = ("val/acc", "val/loss", "train/acc", "train/loss")  # not test/…: the test set chooses nothing
+
 CHOICES: dict[str, tuple[str, ...]] = {
+    "trainer.precision": PRECISIONS,
+    "trainer.profiler": ("simple", "advanced"),
+    "callbacks.best.monitor": MONITORS,
+    "callbacks.early_stopping.monitor": MONITORS,
+    "scheduler.monitor": MONITORS,
     "trainer.accelerator": ("auto", "cpu", "gpu", "cuda", "mps"),
     "trainer.gradient_clip_algorithm": ("value", "norm"),
     "machine.matmul_precision": ("highest", "high", "medium"),
@@ -102,6 +144,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
 
 def problems(cfg: DictConfig) -> Iterator[str]:
     """Say, in one line each, what in `cfg` cannot work."""
+    yield from numbers_are_finite(cfg)
     for key, rule in RULES.items():
         value = get(cfg, key)
         if value is None:
@@ -112,10 +155,60 @@ def problems(cfg: DictConfig) -> Iterator[str]:
             yield f"{key} must be {rule.words}: got {value}."
     for key, choices in CHOICES.items():
         value = get(cfg, key)
-        if value is not None and value not in choices:
+        if value is not None and str(value) not in choices:
             yield f"{key} must be one of {', '.join(choices)}: got {value}."
-    for condition in (groups_divide_channels, stages_agree, train_images_remain, metrics_exist):
+    for condition in CONDITIONS:
         yield from condition(cfg)
+
+
+def numbers_are_finite(cfg: DictConfig) -> Iterator[str]:
+    """Whatever a number stands for, nothing can be done with infinity, or with more than 64 bits hold."""
+    for key, value in flattened(OmegaConf.to_container(cfg)):
+        if isinstance(value, float) and math.isinf(value):
+            yield f"{key} must be finite: got {value}."
+        elif isinstance(value, int) and abs(value) > LARGEST:
+            yield f"{key} must be at most {LARGEST}: got {value}."
+
+
+def places_are_named(cfg: DictConfig) -> Iterator[str]:
+    """Results lie in outputs/<task_name>, and nowhere else."""
+    task, outputs = get(cfg, "task_name"), get(cfg, "paths.output_dir")
+    parts = str(task).split("/")
+    if task is None or not all(part.strip(" .") for part in parts) or len(str(task).encode()) > 200:
+        yield f"task_name must be the name of a folder, of up to 200 bytes: got {shortened(str(task))!r}."
+    if outputs is not None and not str(outputs).strip():
+        yield "paths.output_dir must name a folder: got nothing (it comes from OUTPUT_DIR if that is set)."
+
+
+def devices_exist(cfg: DictConfig) -> Iterator[str]:
+    devices, accelerator = get(cfg, "trainer.devices"), get(cfg, "trainer.accelerator")
+    numbers = devices if isinstance(devices, list) else [devices]
+    count = devices if isinstance(devices, int) else int(devices) if str(devices).isdecimal() else 0
+    listed = isinstance(devices, list) or "," in str(devices)
+    if accelerator == "cpu" and devices not in (None, "auto") and (listed or count < 1):
+        yield f"trainer.devices must be a number of processes on a CPU, 1 or more: got {devices}."
+    elif devices not in (None, "auto", -1, "-1") and not listed and count < 1:
+        yield f"trainer.devices must be 1 or more, auto, -1 (all), or a list such as [0,1]: got {devices}."
+    elif isinstance(devices, list) and not (numbers and all(isinstance(n, int) and n >= 0 for n in numbers)):
+        yield f"trainer.devices must list device numbers, such as [0,1]: got {devices}."
+    if accelerator == "cpu" and str(get(cfg, "trainer.precision")) in ("16-mixed", "16"):
+        yield "trainer.precision=16-mixed needs a GPU: a CPU has bf16-mixed."
+
+
+def betas_are_fractions(cfg: DictConfig) -> Iterator[str]:
+    for key in ("optimizer.betas", "optimizer.rest.betas"):
+        betas = get(cfg, key)
+        if betas is not None and not (
+            len(betas) == 2 and all(isinstance(b, (int, float)) and 0 <= b < 1 for b in betas)
+        ):
+            yield f"{key} must be two numbers of at least 0 and less than 1: got {betas}."
+
+
+def milestones_rise(cfg: DictConfig) -> Iterator[str]:
+    steps = get(cfg, "scheduler.milestones")
+    whole = steps is not None and all(isinstance(step, int) and step >= 0 for step in steps)
+    if steps is not None and not (steps and whole and sorted(steps) == steps):
+        yield f"scheduler.milestones must be whole numbers that rise: got {steps}."
 
 
 def groups_divide_channels(cfg: DictConfig) -> Iterator[str]:
@@ -160,10 +253,20 @@ def metrics_exist(cfg: DictConfig) -> Iterator[str]:
             )
 
 
+CONDITIONS = (
+    *(groups_divide_channels, stages_agree, train_images_remain, metrics_exist),
+    *(places_are_named, devices_exist, betas_are_fractions, milestones_rise),
+)
+
+
+def shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:60]}…"
+
+
 def get(cfg: DictConfig, key: str):  # type: ignore[no-untyped-def]  # any plain value
     """The plain value at `key`, or None where there is none or only a running job can tell."""
     try:
         value = OmegaConf.select(cfg, key)
+        return OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
     except OmegaConfBaseException:
         return None
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value

@@ -12,7 +12,7 @@ from optuna.distributions import distribution_to_json
 from yaml import YAMLError
 
 from src.config.check import ConfigError, check, nearest
-from src.config.resolvers import CONF_DIR
+from src.config.resolvers import CONF_DIR, make_folder
 from src.config.resume import key
 from src.config.search_space import Space, ends, parse
 
@@ -79,7 +79,7 @@ def begin(folder: Path, what: str, command: str, space: Space) -> None:
     """
     spaces = {name: json.loads(distribution_to_json(entry)) for name, entry in space.items()}
     facts: dict[str, Any] = {"command": command, "identity": what, "space": spaces}
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with FileLock(folder / "study.lock"):
         path = folder / "study.json"
         if not path.is_file():

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from src.config.check import ConfigError
 from src.config.lock import lock
-from src.config.resolvers import new_folder
+from src.config.resolvers import make_folder, new_folder
 from src.config.sealed import opened
 
 NAME = "sweep.json"
@@ -41,8 +41,9 @@ def find_sweep(folder: Path | None, parent: Path, jobs: Sequence[str], *, anew: 
 
     Raises:
         ConfigError: another process works at the sweep.
+        OSError: a folder cannot be made.
     """
-    parent.mkdir(parents=True, exist_ok=True)
+    make_folder(parent)
     deadline = time.monotonic() + 10
     while (choosing := lock(parent)) is None:  # two that start at once must see each other's folder
         if time.monotonic() > deadline:
@@ -53,6 +54,7 @@ def find_sweep(folder: Path | None, parent: Path, jobs: Sequence[str], *, anew: 
             folder = begun_before(parent, jobs)
         if folder is None:
             folder = Path(new_folder(str(parent), time.strftime("%y%m%d-%H%M")))
+        make_folder(folder)
         locked = lock(folder)
         if locked is None:
             raise ConfigError(

@@ -25,11 +25,14 @@ class Resolution:
     """
 
     def __init__(self, stages: Sequence[tuple[int, float]]) -> None:
-        self.stages = [(int(pixels), float(until)) for pixels, until in stages]
+        try:
+            self.stages = [(int(pixels), float(until)) for pixels, until in stages]
+        except (TypeError, ValueError):
+            self.stages = [(0, 0.0)]  # refused below
         ends = [0.0, *(until for _, until in self.stages)]
         rising = all(low < high <= 1 for low, high in pairwise(ends))
         if not rising or any(pixels < SMALLEST for pixels, _ in self.stages):
-            given = [list(stage) for stage in self.stages]
+            given = [list(stage) if isinstance(stage, Sequence) else stage for stage in stages]
             raise ValueError(
                 f"resize.stages must be [[pixels, until], …] with {SMALLEST} pixels or more and fractions of "
                 f"training that rise to at most 1, such as [[24, 0.5]]: got {given}."

@@ -10,6 +10,8 @@ from torch import nn
 
 from src.engine.checkpoint_file import must_be_whole
 
+LARGEST_IMAGE = 4096  # pixels, as `data.image_size` allows
+
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """A checkpoint's content, on the CPU.
@@ -31,11 +33,50 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
             f"{path} holds more than tensors and plain values, or is damaged: nothing in it was run "
             f"({reason})."
         ) from None
-    except (RuntimeError, EOFError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(content, dict) or "state_dict" not in content:
-        raise ValueError(f"{path} is not a checkpoint of a run: it has no state_dict.")
-    return content
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}.") from None
+    except Exception as error:  # half a file, a text, another archive: whatever the reader stumbles over
+        if "memory" in str(error):
+            raise
+        raise ValueError(f"{path} is damaged, or no checkpoint at all: give another one.") from None
+    found: dict[str, Any] = content if isinstance(content, dict) else {}
+    state = found.get("state_dict")
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ValueError(f"{path} is not a checkpoint of a run: it has no state_dict of tensors.")
+    return found
+
+
+def refuse_other_run(
+    checkpoint: dict[str, Any], module: nn.Module, config: dict[str, Any], path: Path
+) -> None:
+    """See that training can go on from a checkpoint, before a Trainer tries.
+
+    Args:
+        checkpoint: from `load_checkpoint`.
+        module: the Classifier that would go on.
+        config: its configuration, as plain values.
+        path: of the checkpoint.
+
+    Raises:
+        ValueError: it is of another network, optimizer or schedule, or holds weights alone.
+    """
+    compare(module.state_dict(), checkpoint["state_dict"], type(module.net).__name__, path)
+    if not {"optimizer_states", "lr_schedulers", "loops", "global_step"} <= checkpoint.keys():
+        raise ValueError(f"{path} holds weights, but not where training stood: nothing can go on from it.")
+    before = checkpoint.get("hyper_parameters")
+    for part, key in (("optimizer", "_target_"), ("scheduler", "factory")):
+        then, now = ((c or {}).get(part, {}).get(key) for c in (before, config))
+        if before and then != now:
+            raise ValueError(
+                f"{path} stands in the middle of a training with another {part}: go on with that one (leave "
+                f"{part}= out), or start anew without ckpt_path."
+            )
+    then, now = ((c or {}).get("trainer", {}).get("max_epochs") for c in (before, config))
+    if then and now and now > then and any("total_steps" in state for state in checkpoint["lr_schedulers"]):
+        raise ValueError(
+            f"{path}: its schedule ends with epoch {then} and cannot go on to {now}: leave "
+            f"trainer.max_epochs out, or start anew without ckpt_path."
+        )
 
 
 def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: Path) -> None:
@@ -46,17 +87,25 @@ def load_weights(net: nn.Module, checkpoint: dict[str, Any], path: Path) -> None
     """
     prefix = "net."
     state = {k.removeprefix(prefix): v for k, v in checkpoint["state_dict"].items() if k.startswith(prefix)}
-    own = net.state_dict()
+    compare(net.state_dict(), state, type(net).__name__, path)
+    net.load_state_dict(state)
+
+
+def compare(own: dict[str, Any], state: dict[str, Any], name: str, path: Path) -> None:
+    """Compare a network's tensors with those in a file.
+
+    Raises:
+        ValueError: their names or shapes differ.
+    """
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     other = [k for k in own.keys() & state.keys() if own[k].shape != state[k].shape]
     if missing or extra or other:
         differ = [f"{k} (other shape)" for k in sorted(other)]
         differ += [f"{k} (missing)" for k in missing] + [f"{k} (not expected)" for k in extra]
         raise ValueError(
-            f"{path} does not fit this {type(net).__name__}: {len(differ)} tensors differ, such as "
+            f"{path} does not fit this {name}: {len(differ)} tensors differ, such as "
             f"{differ[0]}. Leave out overrides of model=, norm= and data.num_classes."
         )
-    net.load_state_dict(state)
 
 
 def data_facts(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -68,4 +117,13 @@ def data_facts(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     facts = checkpoint.get("ImageDataModule")
     if not isinstance(facts, dict) or not {"class_names", "image_size", "mean", "std"} <= facts.keys():
         raise ValueError(f"{path} does not say which classes it knows: train the network with this version.")
+    names, size = facts["class_names"], facts["image_size"]
+    numbers = [facts["mean"], facts["std"]]
+    if not (
+        (isinstance(names, list) and names and all(isinstance(name, str) for name in names))
+        and (isinstance(size, int) and 0 < size <= LARGEST_IMAGE)
+        and all(isinstance(three, list) and len(three) == 3 for three in numbers)
+        and all(isinstance(number, float) for three in numbers for number in three)
+    ):
+        raise ValueError(f"{path} is damaged: its classes, image size, mean or deviation make no sense.")
     return facts

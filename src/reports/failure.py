@@ -12,11 +12,20 @@ from src.reports.table import shown
 log = logging.getLogger(__name__)
 
 
-def report_failure(error: Exception, folder: Path) -> str:
-    """Log one line, leave the traceback in `folder`, and return the line's reason."""
+def report_failure(error: Exception, folder: Path, *, show: bool = False) -> str:
+    """Log one line, leave the traceback in `folder`, and return the line's reason.
+
+    Args:
+        error: what was raised.
+        folder: the run's, or the command's results.
+        show: log the traceback, too.
+    """
     reason, details = reason_of(error, folder), folder / "traceback.txt"
+    text = "".join(traceback.format_exception(error))
+    if show:
+        log.error("%s", text)
     try:
-        details.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        details.write_text(text, encoding="utf-8")
     except OSError:
         log.error("error: %s", reason)
     else:

@@ -90,7 +90,10 @@ def write_text(path: Path, text: str) -> None:
 
 def one_line(error: BaseException) -> str:
     """An exception's message without line breaks, after its type where the type is not one that we raise."""
-    message = " ".join(str(error).split())
+    said = str(error)
+    if "Original Traceback" in said:  # from a loading process: the last line is the error
+        said = said.strip().splitlines()[-1].partition(": ")[2]
+    message = " ".join(said.split())
     known = isinstance(error, (ValueError, FileNotFoundError))
     return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")
 
