@@ -174,10 +174,12 @@ def device_name(trainer: "L.Trainer") -> str:
 
 def draw(run_dir: Path) -> None:
     """Leave curves.png beside metrics.csv."""
+    from src.drawing.charts import as_image
+    from src.drawing.sheet import packed, save
     from src.reports.curves import draw_curves
 
     if (run_dir / "metrics.csv").is_file():
-        draw_curves(run_dir).savefig(run_dir / "curves.png", dpi=120)
+        save(packed(as_image(draw_curves(run_dir), dpi=120)), run_dir, "curves")
 
 
 def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:

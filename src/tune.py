@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from src.config.between_jobs import free_memory
 from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.console import log_to
@@ -94,6 +95,7 @@ def tune(folder: Path, cfg: DictConfig, overrides: list[str], space: Space, tota
             train_in(run_dir, experiment, callbacks=[pruning], test=False)
         finally:
             log_to(folder / "tune.log")
+        free_memory()
         return float(read_summary(run_dir)["val/acc"])
 
     log_to(folder / "tune.log")

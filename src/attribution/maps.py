@@ -3,6 +3,8 @@
 Shapes: B batch, N maps, h and w of a map, H and W of a picture; colours are RGB in [0, 1].
 """
 
+from functools import cache
+
 import matplotlib
 import torch
 from torch import Tensor
@@ -51,8 +53,13 @@ def signed(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 def colour(values: Tensor, name: str) -> Tensor:
     """(..., H, W) in [0, 1] -> (..., 3, H, W) by matplotlib's colour map `name`."""
-    table = torch.tensor(matplotlib.colormaps[name](range(256)), dtype=torch.float32)[:, :3]
-    return table[(values.clamp(0, 1) * 255).round().long().cpu()].movedim(-1, -3)
+    return colour_table(name)[(values.clamp(0, 1) * 255).round().long().cpu()].movedim(-1, -3)
+
+
+@cache
+def colour_table(name: str) -> Tensor:
+    """(256, 3) float32."""
+    return torch.tensor(matplotlib.colormaps[name](range(256)), dtype=torch.float32)[:, :3]
 
 
 def overlay(pictures: Tensor, colours: Tensor, strength: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.drawing.charts import as_image, reliability_figure
-from src.drawing.sheet import save
+from src.drawing.sheet import packed, save
 from src.metrics.errors import reliability
 
 
@@ -26,7 +26,7 @@ class Calibration(EvaluationCallback):
     def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
         found = reliability(seen.predictions)
         pl_module.log("test/ece", found.ece, rank_zero_only=True, sync_dist=True)  # or Lightning warns
-        picture = as_image(reliability_figure(found))
+        picture = packed(as_image(reliability_figure(found)))
         seen.add_image("reliability", picture)
         save(picture, self.folder, "reliability")
         probs = torch.from_numpy(np.nan_to_num(seen.predictions.probs))

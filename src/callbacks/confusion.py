@@ -8,7 +8,7 @@ import numpy as np
 
 from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.drawing.charts import as_image, confusion_figure, per_class_figure
-from src.drawing.sheet import save
+from src.drawing.sheet import packed, save
 from src.metrics.errors import Pair, PerClass, confused_pairs, confusion_matrix, per_class
 
 
@@ -31,7 +31,7 @@ class Confusion(EvaluationCallback):
             "per_class": per_class_figure(scores, seen.class_names),
         }
         for name, figure in figures.items():
-            picture = as_image(figure)
+            picture = packed(as_image(figure))
             seen.add_image(name, picture)
             save(picture, self.folder, name)
         seen.add_text("confused_pairs", pairs_table(confused_pairs(matrix, self.num_pairs), seen.class_names))

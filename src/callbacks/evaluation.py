@@ -7,13 +7,12 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from torchmetrics.utilities.distributed import gather_all_tensors
 
-from src.callbacks.board import board_step, boards
-from src.drawing.sheet import as_chw
+from src.callbacks.board import add_picture, board_step, boards
+from src.drawing.sheet import Png
 from src.metrics.predictions import Predictions
 
 
@@ -31,10 +30,9 @@ class Evaluation:
     step: int
     writers: list[SummaryWriter]
 
-    def add_image(self, name: str, picture: Image.Image) -> None:
+    def add_image(self, name: str, picture: Png) -> None:
         """Show a picture in TensorBoard as `<stage>/<name>`."""
-        for writer in self.writers:
-            writer.add_image(f"{self.stage}/{name}", as_chw(picture), self.step)
+        add_picture(self.writers, f"{self.stage}/{name}", picture, self.step)
 
     def add_text(self, name: str, markdown: str) -> None:
         for writer in self.writers:

@@ -5,7 +5,7 @@ import numpy as np
 from src.callbacks.evaluation import Evaluation
 from src.callbacks.mistakes import MistakesCallback, cases
 from src.drawing.mistakes import captioned
-from src.drawing.sheet import grid
+from src.drawing.sheet import grid, packed
 
 
 class Misclassified(MistakesCallback):
@@ -17,6 +17,6 @@ class Misclassified(MistakesCallback):
         super().__init__(folder=folder, every_n_epochs=every_n_epochs, num_images=num_images)
 
     def show_rows(self, seen: Evaluation, rows: np.ndarray) -> None:
-        picture = grid([captioned(case) for case in cases(seen, rows)], columns=5)
+        picture = packed(grid([captioned(case) for case in cases(seen, rows)], columns=5))
         seen.add_image(self.name, picture)
         self.leave(seen, picture, self.name)

@@ -8,7 +8,7 @@ from PIL import Image
 
 from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.drawing.mistakes import Answer, Case
-from src.drawing.sheet import FAINT, grid, save, text
+from src.drawing.sheet import FAINT, Png, grid, packed, save, text
 
 PAGE = 5  # mistakes on a page in TensorBoard
 
@@ -37,12 +37,13 @@ class MistakesCallback(EvaluationCallback):
             self.show_rows(seen, rows)
         else:
             count = len(seen.predictions)
-            seen.add_image(self.name, text([(f"no mistakes among {count} images", FAINT)], 690))
+            words = text([(f"no mistakes among {count} images", FAINT)], 690)
+            seen.add_image(self.name, packed(words))
 
     def show_rows(self, seen: Evaluation, rows: np.ndarray) -> None:
         raise NotImplementedError
 
-    def leave(self, seen: Evaluation, picture: Image.Image, name: str) -> None:
+    def leave(self, seen: Evaluation, picture: Png, name: str) -> None:
         """Keep a test's picture for a slide."""
         if seen.stage == "test":
             save(picture, self.folder, name)
@@ -67,6 +68,7 @@ def cases(seen: Evaluation, rows: np.ndarray) -> list[Case]:
 def show_pages(callback: MistakesCallback, seen: Evaluation, blocks: list[Image.Image]) -> None:
     """Pages of five in TensorBoard, as `grad_cam/1` …, and the first six in two columns on a slide."""
     for start in range(0, len(blocks), PAGE):
-        page = grid(blocks[start : start + PAGE], columns=1, gap=14)
+        page = packed(grid(blocks[start : start + PAGE], columns=1, gap=14))
         seen.add_image(f"{callback.name}/{start // PAGE + 1}", page)
-    callback.leave(seen, grid(blocks[:6], columns=2, gap=14), callback.name)
+    if seen.stage == "test":
+        save(packed(grid(blocks[:6], columns=2, gap=14)), callback.folder, callback.name)

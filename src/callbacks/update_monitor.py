@@ -13,9 +13,9 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from src.callbacks.board import board_step, boards
+from src.callbacks.board import add_picture, board_step, boards
 from src.drawing.charts import as_image
-from src.drawing.sheet import as_chw, save
+from src.drawing.sheet import packed, save
 from src.drawing.updates import ConvUpdate, updates_figure
 from src.engine.curves_file import read_rows, replace_rows, rows_before
 from src.metrics.updates import (
@@ -154,16 +154,14 @@ class UpdateMonitor(L.Callback):
         if not self.rows:
             return
         whole = self.rows[ALL]
-        picture = as_image(
-            updates_figure(
-                conv_updates(self.rows, self.invariant or set()),
-                [row.step for row in whole],
-                [row.update for row in whole],
-            )
+        figure = updates_figure(
+            conv_updates(self.rows, self.invariant or set()),
+            [row.step for row in whole],
+            [row.update for row in whole],
         )
+        picture = packed(as_image(figure))
         save(picture, self.folder, "updates")
-        for writer in boards(trainer):
-            writer.add_image("train/updates", as_chw(picture), board_step(trainer))
+        add_picture(boards(trainer), "train/updates", picture, board_step(trainer))
 
 
 def net_of(pl_module: L.LightningModule) -> nn.Module:

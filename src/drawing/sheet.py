@@ -6,7 +6,9 @@ type that is still legible at half its size.
 
 from collections.abc import Sequence
 from functools import cache
+from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -96,16 +98,32 @@ def beside(parts: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
 
 def grid(parts: Sequence[Image.Image], columns: int, gap: int = GAP) -> Image.Image:
     """Pictures in rows of `columns`, with a margin, on white."""
-    rows = [beside(parts[i : i + columns], gap) for i in range(0, len(parts), columns)]
-    width = max(row.width for row in rows)
-    aligned = []
-    for row in rows:  # a short last row starts at the left
-        aligned.append(Image.new("RGB", (width, row.height), "white"))
-        aligned[-1].paste(row, (0, 0))
-    body = above(aligned, gap)
-    sheet = Image.new("RGB", (body.width + 2 * gap, body.height + 2 * gap), "white")
-    sheet.paste(body, (gap, gap))
+    rows = [parts[i : i + columns] for i in range(0, len(parts), columns)]
+    heights = [max(part.height for part in row) for row in rows]
+    width = max(sum(part.width for part in row) + gap * (len(row) + 1) for row in rows)
+    sheet, y = Image.new("RGB", (width, sum(heights) + gap * (len(rows) + 1)), "white"), gap
+    for row, height in zip(rows, heights, strict=True):
+        x = gap
+        for part in row:
+            sheet.paste(part, (x, y + (height - part.height) // 2))
+            x += part.width + gap
+        y += height + gap
     return sheet
+
+
+class Png(NamedTuple):
+    """A picture as the content of a PNG file, for TensorBoard and for the run's folder."""
+
+    content: bytes
+    width: int  # pixels
+    height: int
+
+
+def packed(picture: Image.Image) -> Png:
+    """Level 2 takes a third of the time of the usual 6, and a fifth more bytes."""
+    file = BytesIO()
+    picture.save(file, format="PNG", compress_level=2)
+    return Png(file.getvalue(), *picture.size)
 
 
 def as_chw(image: Image.Image) -> np.ndarray:
@@ -113,8 +131,8 @@ def as_chw(image: Image.Image) -> np.ndarray:
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def save(picture: Image.Image, folder: Path, name: str) -> None:
+def save(picture: Png, folder: Path, name: str) -> None:
     """Leave a picture as `<name>.png`, never half-written."""
     temporary = folder / f".{name}.png.tmp"
-    picture.save(temporary, format="PNG")  # optimize=True takes six times as long for 3 % of the size
+    temporary.write_bytes(picture.content)
     temporary.replace(folder / f"{name}.png")

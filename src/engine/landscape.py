@@ -15,7 +15,7 @@ from tqdm import tqdm
 from src.config.build import build
 from src.drawing.charts import as_image
 from src.drawing.landscape import landscape_figure
-from src.drawing.sheet import save
+from src.drawing.sheet import packed, save
 from src.engine.curves_file import replace_rows
 from src.engine.quiet import quiet
 from src.engine.weights import data_facts, load_checkpoint, load_weights
@@ -91,4 +91,4 @@ def report(out: Path, points: Sequence[Point], *, to: Path | None) -> None:
         if to
         else ("slice of the loss landscape", "filter-normalized random direction (1: as long as the weights)")
     )
-    save(as_image(landscape_figure(points, xlabel=xlabel, title=title)), out, "landscape")
+    save(packed(as_image(landscape_figure(points, xlabel=xlabel, title=title))), out, "landscape")
