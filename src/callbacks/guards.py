@@ -113,7 +113,8 @@ class Guards(L.Callback):
             self.tell(
                 "dead",
                 f"hint: {share:.0%} of the channels behind {layer} are zero on a whole batch: dead units "
-                f"learn nothing. A smaller learning rate, a warm-up (scheduler=onecycle) or norm=bn usually helps.",
+                f"learn nothing. A smaller learning rate, a warm-up (scheduler=onecycle) or norm=bn usually "
+                f"helps.",
             )
 
     @rank_zero_only

@@ -108,8 +108,8 @@ def test_a_run_is_the_same_with_other_threads_and_memory_and_another_with_other_
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("machine.threads=0", "machine.threads must be a whole number of 1 or more: got 0."),
-        ("machine.threads=1.5", "machine.threads must be a whole number of 1 or more: got 1.5."),
+        ("machine.threads=0", "machine.threads must be a whole number from 1 to 1024: got 0."),
+        ("machine.threads=1.5", "machine.threads must be a whole number from 1 to 1024: got 1.5."),
         ("machine.keep_memory=2", "machine.keep_memory must be true or false: got 2."),
         ("machine.matmul_precision=tf32", "machine.matmul_precision must be one of highest, high, medium"),
     ],
