@@ -16,6 +16,7 @@ from src.config.cli import fail
 from src.config.door import enter
 from src.config.finished import own_arguments
 from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.config.whole_file import whole_file
 from src.reports.table import shown
 
 HELP = """\
@@ -110,8 +111,9 @@ def draw(composed: dict[str, DictConfig], steps: dict[str, int], out: Path) -> N
         curves[name] = simulate(
             optimizer, build(cfg.scheduler), steps_per_epoch=steps[name], epochs=cfg.trainer.max_epochs
         )
-    schedules_figure(curves, steps).savefig(out / "schedule.png", dpi=120)
-    with (out / "schedule.csv").open("w", newline="", encoding="utf-8") as file:
+    with whole_file(out / "schedule.png", "wb") as file:
+        schedules_figure(curves, steps).savefig(file, dpi=120)
+    with whole_file(out / "schedule.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["schedule", "step", "epoch", "lr", "momentum"])
         for name, curve in curves.items():

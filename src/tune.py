@@ -20,6 +20,7 @@ from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import new_folder, run_name
 from src.config.search_space import Space
 from src.config.searches import begin, search_space, searches
+from src.config.whole_file import whole_file
 from src.reports.table import shown
 
 if TYPE_CHECKING:
@@ -132,10 +133,12 @@ def report(study: "Study", folder: Path, overrides: Sequence[str]) -> bool:
             state: {row["trial"]: row["val/acc"] for row in found if row["state"] == state}
             for state in ("completed", "pruned")
         }
-        history_figure(**accuracies).savefig(folder / "history.png", dpi=120)
+        with whole_file(folder / "history.png", "wb") as file:
+            history_figure(**accuracies).savefig(file, dpi=120)
         if len(best) >= 2:
             shares = optuna.importance.get_param_importances(study)
-            importance_figure(shares, len(best)).savefig(folder / "importance.png", dpi=120)
+            with whole_file(folder / "importance.png", "wb") as file:
+                importance_figure(shares, len(best)).savefig(file, dpi=120)
             optuna.visualization.plot_parallel_coordinate(study).write_html(folder / "parallel.html")
     values = [f"{name}={best[0][name]}" for name in study.trials[best[0]["trial"]].params]
     log.info("\n%s\n", best_table(found))

@@ -36,7 +36,7 @@ EXAMPLES = """\
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
   python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it goes on
-  python -m src.train ckpt_path=outputs/train/runs/<run>     # go on where it stopped
+  python -m src.train resume=outputs/train/runs/<run>       # go on exactly where it stopped
 
 Comparing runs: python -m src.compare --help; sweeps end with it
 Finished runs: python -m src.evaluate --help, src.explain, src.landscape

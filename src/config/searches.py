@@ -15,6 +15,7 @@ from src.config.check import ConfigError, check, nearest
 from src.config.resolvers import CONF_DIR, make_folder
 from src.config.resume import key
 from src.config.search_space import Space, ends, parse
+from src.config.whole_file import write_text
 
 SEARCHES = CONF_DIR / "search"
 
@@ -83,7 +84,7 @@ def begin(folder: Path, what: str, command: str, space: Space) -> None:
     with FileLock(folder / "study.lock"):
         path = folder / "study.json"
         if not path.is_file():
-            path.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+            write_text(path, json.dumps(facts, indent=2))
         begun = json.loads(path.read_text(encoding="utf-8"))
     if begun | {"command": command} != facts:
         raise ConfigError(

@@ -11,6 +11,7 @@ from src.config.check import ConfigError
 from src.config.lock import lock
 from src.config.resolvers import make_folder, new_folder
 from src.config.sealed import opened
+from src.config.whole_file import write_text
 
 NAME = "sweep.json"
 SUMMARY = "summary.json"  # of a run
@@ -61,7 +62,7 @@ def find_sweep(folder: Path | None, parent: Path, jobs: Sequence[str], *, anew: 
                 f"this sweep is running in another process, in {folder}: wait for it, or begin another one "
                 f"in a new folder with rerun=all."
             )
-        (folder / NAME).write_text(json.dumps({"jobs": list(jobs)}, indent=2), encoding="utf-8")
+        write_text(folder / NAME, json.dumps({"jobs": list(jobs)}, indent=2))
     return Sweep(folder, list(jobs), locked)
 
 

@@ -15,6 +15,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from src.config.whole_file import whole_file
+
 TILE = 128  # pixels, height and width of a picture on a sheet: CIFAR pixels become 4 x 4
 GAP = 6
 FONT_SIZE, MIN_FONT_SIZE = 19, 13
@@ -133,6 +135,5 @@ def as_chw(image: Image.Image) -> np.ndarray:
 
 def save(picture: Png, folder: Path, name: str) -> None:
     """Leave a picture as `<name>.png`, never half-written."""
-    temporary = folder / f".{name}.png.tmp"
-    temporary.write_bytes(picture.content)
-    temporary.replace(folder / f"{name}.png")
+    with whole_file(folder / f"{name}.png", "wb") as file:
+        file.write(picture.content)

@@ -16,6 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from src.config.build import build
+from src.config.whole_file import whole_file
 from src.drawing.charts import as_image
 from src.drawing.range_test import range_test_figure
 from src.drawing.sheet import as_chw
@@ -108,12 +109,13 @@ def report(
     found: Suggestion | None,
 ) -> None:
     """Leave find_lr.csv, find_lr.png and TensorBoard's event files in `out`; arrays are (n,)."""
-    with (out / "find_lr.csv").open("w", newline="", encoding="utf-8") as file:
+    with whole_file(out / "find_lr.csv") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "lr", "loss", "loss_smoothed"])
         rows.writerows(zip(range(len(lrs)), lrs.tolist(), losses.tolist(), smooth.tolist(), strict=True))
     picture = as_image(range_test_figure(lrs, losses, smooth, found))
-    picture.save(out / "find_lr.png")
+    with whole_file(out / "find_lr.png", "wb") as file:
+        picture.save(file, format="png")
     with SummaryWriter(str(out)) as board:
         for step, values in enumerate(zip(lrs, losses, smooth, strict=True)):
             for name, value in zip(("lr", "loss", "loss_smoothed"), values, strict=True):

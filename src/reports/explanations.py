@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from src.config.whole_file import whole_file
+
 
 @dataclass(frozen=True)
 class Explanation:
@@ -23,7 +25,7 @@ class Explanation:
 
 def write_explanations(path: Path, rows: Sequence[Explanation]) -> None:
     """A CSV file, a row a picture."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Explanation)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)

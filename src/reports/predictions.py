@@ -1,12 +1,12 @@
 """`predictions.csv`: what a network said about each image of the test set."""
 
 import csv
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from src.config.whole_file import whole_file
 from src.metrics.answers import Answers
 from src.metrics.predictions import Predictions
 from src.reports.summary import one_line
@@ -24,8 +24,7 @@ def write_predictions(
     `index` counts from 0 in the test set; `confidence` and `margin` (to the `second` choice) are
     probabilities, `loss` is in nats; `triage` is the mistake's bucket where triage was asked for.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         columns = (
@@ -40,9 +39,6 @@ def write_predictions(
             buckets or [""] * len(predictions),
         )
         writer.writerows(zip(*columns, strict=True))
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def read_answers(path: Path) -> Answers:

@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from src.config.whole_file import write_text
 from src.drawing.comparison import colour, dash
 from src.drawing.mistakes import percent
 from src.metrics.answers import Answers
@@ -31,7 +32,7 @@ from src.reports.leaderboard import Leaderboard, Row
 from src.reports.predictions import NAME as PREDICTIONS
 from src.reports.predictions import read_answers
 from src.reports.runs import Run
-from src.reports.summary import one_line, write_text
+from src.reports.summary import one_line
 from src.reports.table import duration
 
 NAME = "report.html"

@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from urllib.parse import quote
 
+from src.config.whole_file import write_text
 from src.reports.leaderboard import Leaderboard, Row
 from src.reports.results import Column, columns, notes
-from src.reports.summary import write_text
 from src.reports.variants import written
 
 CSV, MARKDOWN = "results.csv", "results.md"

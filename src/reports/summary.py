@@ -4,13 +4,13 @@ It knows whether it is whole: see `src.config.sealed`.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from src.config.sealed import finite, opened, sealed
+from src.config.whole_file import write_text
 
 NAME = "summary.json"
 INTERRUPTED = "failed: interrupted"
@@ -76,16 +76,6 @@ def created(path: Path) -> bool:
 def write_json(path: Path, content: Any) -> None:
     """Replace a file in one move."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False))
-
-
-def write_text(path: Path, text: str) -> None:
-    """Replace a file in one move: a reader sees the old one or the new one, never a part."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def one_line(error: BaseException) -> str:

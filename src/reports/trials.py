@@ -8,6 +8,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 
 from src.config.search_space import typed
+from src.config.whole_file import whole_file
 
 BEST = 10  # trials in the table
 Row = dict[str, Any]
@@ -72,7 +73,7 @@ def counts_line(found: Sequence[Row]) -> str:
 def write_trials(path: Path, found: Sequence[Row]) -> None:
     """One line a trial."""
     columns = list(dict.fromkeys(key for row in found for key in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path) as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
         table.writerows(found)
