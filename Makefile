@@ -1,16 +1,23 @@
 # make demo: train a small network in a minute.  make test: lint, types and tests.
-# Both set up .venv when it is missing or when pyproject.toml or constraints.txt have changed.
+# Both set up .venv when it is missing or when pyproject.toml or requirements.lock have changed.
+# make lock: choose versions anew for a changed pyproject.toml.  make audit: known weaknesses of the locked ones.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test setup clean
+.PHONY: demo test setup lock audit clean
 .DEFAULT_GOAL := demo
 
-$(STAMP): pyproject.toml constraints.txt
+# Three packages are built here (two that come as source, and this one): by the setuptools of the lock,
+# which is therefore installed first, and by none that pip would fetch unchecked.
+$(STAMP): pyproject.toml requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=<path>")'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	sed -n '/^setuptools==/,/[^\\]$$/p' requirements.lock > .venv/setuptools.lock
+	$(INSTALL) --require-hashes -r .venv/setuptools.lock
+	$(INSTALL) --require-hashes --no-build-isolation -r requirements.lock
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	@touch $(STAMP)
 
 setup: $(STAMP)
@@ -23,6 +30,14 @@ test: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Versions that are in the lock stay where they can; rm requirements.lock first, and all are the newest.
+lock:
+	uv pip compile pyproject.toml --quiet --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' -o requirements.lock
+
+audit:
+	pip-audit -r requirements.lock --require-hashes --disable-pip
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info

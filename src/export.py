@@ -66,6 +66,7 @@ def main(args: Sequence[str]) -> int:
     except Exception as error:
         report_failure(error, out)
         return 1
+    (out / "traceback.txt").unlink(missing_ok=True)  # of an export that failed
     for path, difference, num_images in files:
         log.info(
             "%s: %.2f MB, logits of %d images within %.1e of the network's",

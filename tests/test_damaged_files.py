@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from optuna.distributions import FloatDistribution
 
 from src.config.check import ConfigError
 from src.config.finished import read_config
 from src.config.identity import identity
 from src.config.multirun import opening
 from src.config.sealed import opened, sealed
+from src.config.searches import begin
 from src.config.sweep import Sweep, read, runs_in
 from src.data.cifar import cifar
 from src.notebook import compose
@@ -183,6 +185,20 @@ def test_a_damaged_configuration_is_read_or_refused_in_a_line(tmp_path: Path) ->
             refused.append(str(error))
     assert len(refused) > TIMES // 10
     assert not any("\n" in line for line in refused)
+
+
+def test_a_damaged_study_is_told_or_is_the_same(tmp_path: Path) -> None:
+    space = {"optimizer.lr": FloatDistribution(0.001, 0.5, log=True)}
+    begin(tmp_path, "abc", "python -m src.tune", space)
+    path = tmp_path / "study.json"
+    told = 0
+    for content in damaged(path.read_bytes(), TIMES // 2):
+        path.write_bytes(content)
+        try:
+            begin(tmp_path, "abc", "python -m src.tune", space)
+        except ConfigError as error:
+            told += "study.json is damaged (" in str(error)
+    assert told >= 0.9 * TIMES // 2
 
 
 def test_a_damaged_cifar_file_is_always_found(fake_cifar: Path) -> None:

@@ -14,6 +14,7 @@ from yaml import YAMLError
 from src.config.check import ConfigError, check, nearest
 from src.config.resolvers import CONF_DIR, make_folder
 from src.config.resume import key
+from src.config.sealed import opened, sealed
 from src.config.search_space import Space, ends, parse
 from src.config.whole_file import write_text
 
@@ -75,7 +76,7 @@ def begin(folder: Path, what: str, command: str, space: Space) -> None:
         space: what it searches.
 
     Raises:
-        ConfigError: the folder holds another study.
+        ConfigError: the folder holds another study, or its study.json is damaged.
         OSError: it cannot be made.
     """
     spaces = {name: json.loads(distribution_to_json(entry)) for name, entry in space.items()}
@@ -84,10 +85,16 @@ def begin(folder: Path, what: str, command: str, space: Space) -> None:
     with FileLock(folder / "study.lock"):
         path = folder / "study.json"
         if not path.is_file():
-            write_text(path, json.dumps(facts, indent=2))
-        begun = json.loads(path.read_text(encoding="utf-8"))
+            write_text(path, sealed(facts))
+        try:
+            begun = opened(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(
+                f"{path} is damaged ({error}). The trials are in journal.log: remove {path.name} and repeat "
+                f"the command that began the study."
+            ) from None
     if begun | {"command": command} != facts:
         raise ConfigError(
-            f"{folder} was begun by another command: {begun['command']}. Repeat it, or give another "
+            f"{folder} was begun by another command: {begun.get('command')}. Repeat it, or give another "
             f"study=<name>."
         )
