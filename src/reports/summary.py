@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from src.config.check import printable
+
 NAME = "summary.json"
 INTERRUPTED = "failed: interrupted"
 
@@ -88,7 +90,7 @@ def one_line(error: BaseException) -> str:
     said = str(error)
     if "Original Traceback" in said:  # from a loading process: the last line is the error
         said = said.strip().splitlines()[-1].partition(": ")[2]
-    message = " ".join(said.split())
+    message = printable(said)
     known = isinstance(error, (ValueError, FileNotFoundError))
     return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")
 
