@@ -1,8 +1,8 @@
-"""Whatever is given: accepted, or refused in one line. Hypothesis draws 2,000 inputs, the same ones each time.
+"""Whatever is given: accepted, or refused in one line. Hypothesis draws 2,000 inputs, always the same.
 
-250 values of keys and 300 texts go through the check of one job over one composed configuration, 50 through all
-that a command checks (composing takes a tenth of a second each), 400 through the commands' own arguments (seven
-readers each), 400 entries through search spaces, 600 files through the reader of pictures.
+250 values of keys and 300 texts go through the check of one job over one composed configuration, 50 through
+all that a command checks (composing takes a tenth of a second each), 400 through the commands' own arguments
+(seven readers each), 400 entries through search spaces, 600 files through the reader of pictures.
 """
 
 import io
