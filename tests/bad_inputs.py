@@ -155,7 +155,7 @@ CASES: dict[str, list[Bad]] = {
         Bad("train norm=lm", "Did you mean norm=ln? Valid: bn, gn, in, ln, ln2d, none."),
         Bad("train epochs=5", "Did you mean trainer.max_epochs?"),
         Bad("train optmizer=adam", "Did you mean optimizer?"),
-        Bad("train norm=null", "norm=None does not exist. Valid: bn"),
+        Bad("train norm=null", "norm=None does not exist. Did you mean norm=none?"),
         Bad("train trainer=3", "trainer=3 does not exist. Valid: auto, cpu"),
         Bad("train optimizer=", "optimizer= does not exist. Valid: adam"),
         Bad("train =5", "cannot read '=5'"),
@@ -421,9 +421,8 @@ def outcome(bad: Bad, commands: Commands, run: Path, here: Path) -> Outcome:
     before = contents(here)
     names = {"<run>": str(here / "run"), "<data>": str(here / "data"), "<here>": str(here)}
     module, *args = shlex.split(bad.command)
-    env = {"OUTPUT_DIR": "<here>/outputs", "DATA_ROOT": "<here>/no-data", "OMP_NUM_THREADS": "1"} | dict(
-        bad.env
-    )
+    env = {"OUTPUT_DIR": "<here>/outputs", "DATA_ROOT": "<here>/no-data", "OMP_NUM_THREADS": "1"}
+    env |= {"CUDA_VISIBLE_DEVICES": ""} | dict(bad.env)  # no device, wherever this runs
     with held:
         done = commands.run(
             f"src.{module}",

@@ -26,7 +26,15 @@ MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job 
 
 
 class ConfigError(ValueError):
-    """A mistake in the configuration, told in one line."""
+    """A mistake in the configuration, told in one line, whatever is quoted in it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """Text on one line; what no terminal should be sent, such as escape sequences, becomes `?`."""
+    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
 
 
 def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[DictConfig]:
@@ -166,7 +174,9 @@ def check_job(
         cfg = bases[chosen].copy()
         apply_all(values, cfg, bases[chosen])
         check_whole(cfg)
-    except (HydraException, OmegaConfBaseException) as error:
+    except ConfigError:
+        raise
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(plain_words(error)) from None
     return cfg
 

@@ -11,7 +11,7 @@ from typing import NoReturn
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.check import plain_words
+from src.config.check import plain_words, printable
 
 NOBODY_READS = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 
@@ -53,7 +53,7 @@ def in_words(error: Exception) -> str:
         return plain_words(error)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    message = " ".join(str(error).split())
+    message = printable(str(error))
     return (
         message
         if isinstance(error, (ValueError, OSError)) and message

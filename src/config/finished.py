@@ -25,8 +25,11 @@ from src.config.check import (
 )
 from src.config.resolvers import CONF_DIR
 
-# Resolvers that make folders or new nodes, and names of resolvers that are computed themselves
-COMPUTES = re.compile(r"\$\{\s*(\$|new_folder|oc\.create|oc\.decode)")
+# What a foreign configuration may interpolate: other keys, and what resolvers reckon or read. Others make
+# folders or new nodes, and the name of a resolver can be computed itself.
+HARMLESS = re.compile(
+    r"\$\{\s*([\w.\[\]]+\s*\}|(oc\.env|oc\.select|hydra|now|run_name|part_of|decay_to|count_folders)\s*:)"
+)
 # What made the weights comes from the run; callbacks, loggers and trainer are this checkout's.
 FROM_RUN = ("seed", "data", "augment", "norm", "model", "optimizer", "scheduler", "loss", "module")
 
@@ -158,8 +161,13 @@ def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> Non
                 f"was run. If you trust the run, add allow={name}."
             )
     for text in strings(config):
-        if COMPUTES.search(text):
+        if computes(text):
             raise ConfigError(f"the configuration in {run_dir} computes {text!r}: nothing was run.")
+
+
+def computes(text: str) -> bool:
+    """Whether resolving a string could do more than read, now or when what comes out is resolved again."""
+    return "\\$" in text or any(not HARMLESS.match(text, at.start()) for at in re.finditer(r"\$\{", text))
 
 
 def targets(config: object) -> Iterator[str]:

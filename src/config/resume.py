@@ -7,7 +7,7 @@ import yaml
 from omegaconf import DictConfig
 
 from src.config.check import ConfigError
-from src.config.finished import COMPUTES, known_targets, unquoted
+from src.config.finished import computes, known_targets, unquoted
 from src.config.identity import NAME, plain, what_matters
 from src.config.sweep import read
 
@@ -123,7 +123,7 @@ def refuse_calls(override: str, path: Path) -> None:
     """
     named = re.findall(r"_target_\W*[=:]\W*([\w.]*)", override)
     strange = [name for name in named if name not in known_targets()]
-    if strange or COMPUTES.search(override) or key(override).startswith("hydra"):
+    if strange or computes(override) or key(override).startswith("hydra"):
         raise ConfigError(
             f"{path} has the override {override}, which could run code that is not this checkout's: nothing "
             f"was run. If you trust the run, type the override yourself."

@@ -72,10 +72,8 @@ def open_rgb(path: Path) -> Image.Image:
         ValueError: the file is not an image, is damaged, or has far more pixels than any photo.
     """
     try:
-        # Large photos are welcome; at twice as many pixels Pillow refuses by itself
-        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            opened = Image.open(path)
-        with opened as image:
+        # Large photos are welcome: Pillow warns, and at twice as many pixels refuses by itself
+        with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I") or upright.mode == "F":
                 upright = eight_bits(upright)
@@ -83,8 +81,10 @@ def open_rgb(path: Path) -> Image.Image:
                 white = Image.new("RGBA", upright.size, "white")
                 upright = Image.alpha_composite(white, upright.convert("RGBA"))
             return upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = " ".join(str(error).split())
+    except MemoryError:
+        raise
+    except Exception as error:  # damaged files make Pillow's readers fail in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} cannot be read as an image ({reason}): remove or replace it.") from None
 
 

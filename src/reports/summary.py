@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from src.config.check import printable
 from src.config.sealed import finite, opened, sealed
 from src.config.whole_file import write_text
 
@@ -83,7 +84,7 @@ def one_line(error: BaseException) -> str:
     said = str(error)
     if "Original Traceback" in said:  # from a loading process: the last line is the error
         said = said.strip().splitlines()[-1].partition(": ")[2]
-    message = " ".join(said.split())
+    message = printable(said)
     known = isinstance(error, (ValueError, FileNotFoundError))
     return message if known and message else f"{type(error).__name__}: {message}".rstrip(": ")
 
