@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 LARGE, SMALL = 1e-1, 1e-6  # ||dw|| / ||w||: a step that replaces weights, and one that leaves them
 SATURATED = 0.9  # share of a gradient's values that clipping changes
 LONG = 5  # of the update monitor's measurements, one after the other
+FEW = 16  # images
 NEAR_TOP = 0.1  # of the schedule's highest rate: at its ends, steps are meant to be small
 
 
@@ -41,7 +42,7 @@ class Guards(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        if batch_idx == 0:
+        if self.images is None or len(batch[0]) >= len(self.images):  # an epoch's last batch may be a rest
             self.images = batch[0]
         if batch_idx % self.every_n_steps == 0:
             if self.noted:
@@ -104,14 +105,16 @@ class Guards(L.Callback):
         self.images = None
 
     def look_for_dead_units(self, net: nn.Module, images: Tensor) -> None:
-        shares = dead_shares(net, images)
-        worst = max(shares, key=lambda name: shares[name], default=None)
-        if worst is not None and shares[worst] > self.dead_share:
+        """What is zero on a whole batch is zero on its first images: mostly it is enough to look at them."""
+        if "dead" in self.told or most_dead(net, images[:FEW])[1] <= self.dead_share:
+            return
+        layer, share = most_dead(net, images)
+        if share > self.dead_share:
             self.tell(
                 "dead",
-                f"hint: {shares[worst]:.0%} of the channels behind {worst} are zero on a whole batch: dead "
-                f"units learn nothing. A smaller learning rate, a warm-up (scheduler=onecycle) or norm=bn "
-                f"usually helps.",
+                f"hint: {share:.0%} of the channels behind {layer} are zero on a whole batch: dead units "
+                f"learn nothing. A smaller learning rate, a warm-up (scheduler=onecycle) or norm=bn usually "
+                f"helps.",
             )
 
     @rank_zero_only
@@ -119,6 +122,11 @@ class Guards(L.Callback):
         if kind not in self.told:
             log.info(words)
         self.told.add(kind)
+
+
+def most_dead(net: nn.Module, images: Tensor) -> tuple[str, float]:
+    """The ReLU with the greatest share of channels that are 0 on all images, and that share."""
+    return max(dead_shares(net, images).items(), key=lambda item: item[1], default=("", -math.inf))
 
 
 class Noted:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.callbacks.guards import Guards
+from src.callbacks.guards import FEW, Guards
 from src.callbacks.update_monitor import Row
 from src.config.cli import RunFailed
 from src.engine.weights import load_checkpoint
@@ -117,6 +117,29 @@ def test_hints_are_said_once(run_tiny: Callable[..., Path], caplog: pytest.LogCa
     assert hints[0].startswith("hint: after epoch 1 training accuracy is ")
     assert "optimizer.lr=1e-09 is too large if the loss jumps about, too small if it hardly moves" in hints[0]
     assert "of the channels behind " in hints[1]
+
+
+def test_a_channel_that_fires_on_a_later_image_of_the_batch_is_not_dead(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    net, sizes = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU()), []
+    with torch.no_grad():
+        net[0].weight.fill_(1.0)
+        net[0].bias.zero_()
+    net[0].register_forward_hook(lambda _module, inputs, _output: sizes.append(len(inputs[0])))
+    dark, guards = -torch.ones(40, 3, 2, 2), Guards()
+    late, early = dark.clone(), dark.clone()
+    late[30], early[3] = 1.0, 1.0
+    guards.look_for_dead_units(net, early)
+    assert sizes == [FEW], "alive on the first ones: no need to look at all"
+    guards.look_for_dead_units(net, late)
+    assert sizes == [FEW, FEW, 40]
+    assert not caplog.messages
+    guards.look_for_dead_units(net, dark)
+    assert caplog.messages[0].startswith("hint: 100% of the channels behind 1 are zero on a whole batch")
+    guards.look_for_dead_units(net, dark)
+    assert sizes == [FEW, FEW, 40, FEW, 40], "it is said once, and not looked for again"
 
 
 def test_a_healthy_run_hears_nothing(run_tiny: Callable[..., Path]) -> None:
