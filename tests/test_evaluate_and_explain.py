@@ -20,6 +20,7 @@ from src.config.finished import known_targets, targets
 from src.config.resolvers import CONF_DIR
 from src.data.digits import digits
 from src.drawing.sheet import FONT_SIZE, GAP, tile
+from src.engine.checkpoint_file import SUMS
 from src.engine.explain import SIDE
 from src.engine.weights import load_checkpoint
 from src.models.resnet import ResNet
@@ -270,6 +271,7 @@ def test_a_hostile_checkpoint_is_not_opened(
     trace, path = tmp_path / "trace", run_dir / "checkpoints" / "best.ckpt"
     args = [f"run={run_dir}", *(["images=1"] if command is explain.main else [])]
     content = torch.load(path, weights_only=True)
+    (path.parent / SUMS).unlink()  # a stranger's folder has none, or such that fit
     content["optimizer_states"] = [Hostile(trace)]
     torch.save(content, path)
     torch.load(path, weights_only=False)  # it is hostile indeed
