@@ -1,12 +1,12 @@
 """A run's network for other programs: `python -m src.export run=<run folder> [format=onnx]`."""
 
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.config.check import ConfigError, nearest
 from src.config.cli import fail
+from src.config.door import enter
 from src.config.finished import finished_run, own_arguments, placed, words
 from src.engine.formats import FORMATS
 from src.reports.table import shown
@@ -100,4 +100,4 @@ def formats_named(given: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    enter(main)

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from src.engine.checkpoint_file import SUMS
 from tests.commands import ROOT, Commands, Done
 
 PAGE = ROOT / "docs" / "bad_input.md"
@@ -56,9 +57,10 @@ class Bad:
 
 
 def checkpoint(content: bytes | Callable[[Path], object]) -> Callable[[Path], None]:
-    """Put this in the place of the run's checkpoints; or let a function write them."""
+    """Put this in the place of the run's checkpoints, as a stranger's, without sums; or let a function write them."""
 
     def prepare(here: Path) -> None:
+        (here / "run" / "checkpoints" / SUMS).unlink()
         for path in (here / "run" / "checkpoints").glob("*.ckpt"):
             path.write_bytes(content) if isinstance(content, bytes) else content(path)
 
@@ -73,6 +75,14 @@ def changed(**parts: object) -> Callable[[Path], None]:
         torch.save({key: value for key, value in kept.items() if value is not None}, path)
 
     return checkpoint(write)
+
+
+def flipped(here: Path) -> None:
+    """Change a bit in the middle of each of the run's checkpoints."""
+    for path in (here / "run" / "checkpoints").glob("*.ckpt"):
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 1
+        path.write_bytes(content)
 
 
 def half(path: Path) -> None:
@@ -305,6 +315,7 @@ CASES: dict[str, list[Bad]] = {
         Bad("train ckpt_path=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(b"hello\n")),
         Bad("train ckpt_path=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(half)),
         Bad("train ckpt_path=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(archive)),
+        Bad("train ckpt_path=<run>", "is damaged: it is not the file that was written", 1, flipped),
         Bad("train ckpt_path=<run>", "is not a checkpoint of a run", 1, checkpoint(lambda path: torch.save({"a": 1}, path))),
         Bad("train ckpt_path=<run>", "holds weights, but not where training stood", 1, changed(loops=None)),
         Bad("train ckpt_path=<run> norm=ln", "does not fit this ResNet", 1),
@@ -317,6 +328,8 @@ CASES: dict[str, list[Bad]] = {
         Bad("train ckpt_path=<run>", "overrides.yaml is damaged", prepare=file("run/.hydra/overrides.yaml", "- 5")),
         Bad("evaluate run=<run>", "no best.ckpt or last.ckpt", prepare=removed("run/checkpoints")),
         Bad("evaluate run=<run>", "is damaged, or no checkpoint at all", 1, checkpoint(half)),
+        Bad("evaluate run=<run>", "is damaged: it is not the file that was written", 1, flipped),
+        Bad("export run=<run> format=safetensors", "is damaged: it is not the file that was written", 1, flipped),
         Bad("evaluate run=<run>", "nothing in it was run", 1, checkpoint(pickle.dumps({"state_dict": {}}))),
         Bad("evaluate run=<run>", "it has no state_dict of tensors", 1, changed(state_dict=[1])),
         Bad("evaluate run=<run>", "does not say which classes it knows", 1, changed(ImageDataModule=None)),
@@ -329,6 +342,20 @@ CASES: dict[str, list[Bad]] = {
         Bad("landscape run=<run> to=/no/such", "no best.ckpt or last.ckpt in /no/such/checkpoints"),
         Bad("find_lr ckpt_path=<run>", "ckpt_path plays no part"),
         Bad("estimate ckpt_path=<run>", "ckpt_path plays no part"),
+    ],
+    "Going on and exporting": [
+        Bad("train resume=/no/such", "no run was begun there"),
+        Bad("train resume=<run> ckpt_path=<run>", "give one of them"),
+        Bad("train resume=<run> optimizer.lr=9", "goes on with the same run, but"),
+        Bad("train resume=<run> norm=ln", "goes on with the same run, but"),
+        Bad("train -m resume=<run> seed=0,1", "a sweep (-m) goes on by itself"),
+        Bad("train resume=<run>", "config.json is damaged", prepare=file("run/config.json", "{")),
+        Bad("train resume=<run>", "overrides.yaml is damaged", prepare=file("run/.hydra/overrides.yaml", "a: [1")),
+        Bad("train callbacks.last.every_minutes=0", "callbacks.last.every_minutes must be more than 0"),
+        Bad("train callbacks.last.every_n_steps=1.5", "callbacks.last.every_n_steps must be a whole number"),
+        Bad("export", "run must be given"),
+        Bad("export run=<run> format=pickle", "pickle"),
+        Bad("export run=<here> format=safetensors", "is no run's folder"),
     ],
     "Run folders": [
         Bad("evaluate run=<here>", "is no run's folder"),

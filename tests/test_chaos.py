@@ -10,7 +10,7 @@ import pytest
 from tests.chaos.disk import filled, small_disk
 from tests.chaos.files import damaged_checkpoints
 from tests.chaos.kills import TooLate, asked, killed
-from tests.chaos.pipes import second_process, without_reader
+from tests.chaos.pipes import second_process
 from tests.chaos.runs import VARIANTS, Bench
 from tests.commands import Commands
 
@@ -60,10 +60,6 @@ def test_a_full_disk_stops_a_run_that_goes_on_later(left: int, bench: Bench, tmp
         if not mounted:
             pytest.skip("this process may not mount a small file system")
         assert filled(bench, random.Random(left), VARIANTS[0], tmp_path / "disk", left=left) == []
-
-
-def test_a_run_whose_reader_leaves_goes_on(bench: Bench, tmp_path: Path) -> None:
-    assert without_reader(bench, VARIANTS[0], tmp_path) == []
 
 
 def test_a_second_process_is_sent_away(bench: Bench, tmp_path: Path) -> None:
