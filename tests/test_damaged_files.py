@@ -14,6 +14,7 @@ from src.config.check import ConfigError
 from src.config.finished import read_config
 from src.config.identity import identity
 from src.config.multirun import opening
+from src.config.run_folder import save_config
 from src.config.sealed import opened, sealed
 from src.config.searches import begin
 from src.config.sweep import Sweep, read, runs_in
@@ -26,7 +27,6 @@ from src.reports.mean_runs import read_curves
 from src.reports.results_files import write_csv
 from src.reports.runs import find_runs
 from src.reports.summary import read_summary
-from src.train import save_config
 from tests.made_runs import made_run
 
 TIMES = 200

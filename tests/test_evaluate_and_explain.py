@@ -38,7 +38,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OUTPUT_DIR", str(root))
-        return train(compose("data.num_workers=0", "trainer.accelerator=cpu", *TINY))
+        return train(compose("data.num_workers=0", "trainer.accelerator=cpu", "tta=flip", *TINY))
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ def test_evaluate_finds_what_the_run_found(run_dir: Path, capsys: pytest.Capture
     facts, before = read_summary(out), read_summary(run_dir)
     assert facts["status"] == "completed"
     assert facts["test/acc"] == before["test/acc"] > 0.5
+    assert facts["test/acc_tta"] == before["test/acc_tta"] > 0.5
     assert facts["test/loss"] == pytest.approx(before["test/loss"], rel=1e-6)
     said = rows(out / "predictions.csv")
     assert len(said) == 360

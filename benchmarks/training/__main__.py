@@ -14,11 +14,11 @@ from benchmarks.training.boundaries import boundaries
 from benchmarks.training.growth import epochs, jobs, sizes
 from benchmarks.training.levers import compiled, levers
 from benchmarks.training.overhead import overhead
-from benchmarks.training.race import race
+from benchmarks.training.race import SMALL, race
 from benchmarks.training.table import Table
 
 TABLES: dict[str, list[Callable[[], Table]]] = {
-    "race": [race],
+    "race": [race, partial(race, SMALL)],
     "overhead": [overhead],
     "levers": [partial(levers, "bn"), partial(levers, "ln")],
     "boundaries": [boundaries],

@@ -31,7 +31,10 @@ HARMLESS = re.compile(
     r"\$\{\s*([\w.\[\]]+\s*\}|(oc\.env|oc\.select|hydra|now|run_name|part_of|decay_to|count_folders)\s*:)"
 )
 # What made the weights comes from the run; callbacks, loggers and trainer are this checkout's.
-FROM_RUN = ("seed", "data", "augment", "norm", "model", "optimizer", "scheduler", "loss", "module")
+FROM_RUN = (
+    *("seed", "data", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),
+    *("resize", "select", "tta", "module"),
+)
 
 
 def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:

@@ -234,7 +234,7 @@ def stages_agree(cfg: DictConfig) -> Iterator[str]:
 
 def train_images_remain(cfg: DictConfig) -> Iterator[str]:
     num_val, num_train = get(cfg, "data.num_val"), get(cfg, "data.num_train")
-    if num_val and num_train and num_val >= num_train:
+    if isinstance(num_val, int) and isinstance(num_train, int) and num_val >= num_train > 0:
         yield (
             f"data.num_val must be less than the {num_train} training images: got {num_val}. "
             f"0 trains on all of them, without validation."

@@ -107,7 +107,7 @@ def test_a_damaged_checkpoint_is_left_out(tmp_path: Path, caplog: pytest.LogCapt
     assert (point.path.name, point.step) == ("previous.ckpt", 8)
     got = run(compose(*SHORT, *variant), tmp_path / "killed")
     assert differences(got, whole) == []
-    said = [record.message for record in caplog.records if "damaged" in record.message]
+    said = [record.message for record in caplog.records if "is damaged (" in record.message]
     assert [Path(line.split(" is damaged")[0]).name for line in said] == ["last.ckpt", "best.ckpt"]
 
     for name in ("last", "best", "previous"):
