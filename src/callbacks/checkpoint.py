@@ -10,6 +10,8 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loops.fit_loop import _FitLoop
+from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.engine.resume import to_disk
@@ -95,6 +97,8 @@ class LastCheckpoint(RunCheckpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
+        if trainer.fit_loop.restarted_on_epoch_end:
+            begin_next_epoch(trainer.fit_loop)
         self.held = self.release.enter_context(held())
         self.saved_at = time.monotonic()
 
@@ -167,6 +171,14 @@ class LastCheckpoint(RunCheckpoint):
         saved = f"saved behind step {trainer.global_step}" if self.file.is_file() else "nothing to save yet"
         rank_zero_only(log.info)(f"{name}: {saved}; resume='{run_dir}' goes on")
         end(number)
+
+
+def begin_next_epoch(loop: _FitLoop) -> None:
+    """Go on behind an epoch that had ended: with `max_steps`, Lightning 2.6 would end it once more."""
+    loop.epoch_progress.increment_completed()
+    loop.reset_restart_stage()
+    loop.epoch_loop.reset_restart_stage()
+    _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]  # _FitLoop's own keeps it True
 
 
 def agreed(trainer: L.Trainer, here: bool) -> bool:

@@ -89,10 +89,10 @@ def sync_folder(folder: Path) -> None:
 
 def no_room(target: Path, num_bytes: int) -> str:
     free = shutil.disk_usage(target.parent).free
-    kept = f"{target.name} is as it was" if target.is_file() else "nothing was replaced"
+    kept = f"The old {target.name} is as it was" if target.is_file() else "Nothing was replaced"
     return (
         f"the disk is full: {target.parent} needs {num_bytes:,} bytes for {target.name} and has {free:,} "
-        f"free. {kept[0].upper()}{kept[1:]}. Make room, then go on with resume={target.parent.parent}."
+        f"free. {kept}. Make room, then go on with resume={target.parent.parent}."
     )
 
 

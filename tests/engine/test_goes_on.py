@@ -83,6 +83,15 @@ def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tm
         assert len(rows(got / "metrics.csv")) > 5 * (NUM_STEPS // 2 + 2), "steps, val and train of 5 epochs"
 
 
+def test_max_steps_end_no_epoch_twice(tmp_path: Path) -> None:
+    variant = [*VARIANTS[0], "trainer.max_steps=10"]
+    whole = run(compose(*SHORT, *variant, *copies_at({"killed": 6}, tmp_path)), tmp_path / "whole")
+    point = resume_point(tmp_path / "killed")
+    assert point is not None
+    assert point.step == NUM_STEPS
+    assert differences(run(compose(*SHORT, *variant), tmp_path / "killed"), whole) == []
+
+
 @pytest.mark.parametrize("variant", MID_EPOCH, ids=lambda variant: variant[0])
 def test_a_run_goes_on_in_the_middle_of_an_epoch(variant: list[str], tmp_path: Path) -> None:
     """Checkpoints lie behind steps 2, 6, 10 of epochs of four steps, and behind epochs."""
