@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import unquoted
 from src.config.resolvers import make_folder, new_folder
 from src.reports.runs import below, expand, find_runs

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.check import MAX_JOBS_CHECKED, ConfigError, check, job_overrides
+from src.config.check import MAX_JOBS_CHECKED, check, job_overrides
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config
 from src.config.identity import flattened, plain

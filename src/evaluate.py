@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import finished_run, own_arguments, placed
 from src.config.resolvers import new_folder, run_name
 from src.reports.table import results_table, shown

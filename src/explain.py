@@ -9,9 +9,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import finished_run, own_arguments, placed, words
 from src.config.resolvers import new_folder
 from src.reports.table import shown

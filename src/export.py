@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.config.check import ConfigError, nearest
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import finished_run, own_arguments, placed, words
+from src.config.keys import nearest
 from src.engine.formats import FORMATS
 from src.reports.table import shown
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config, variant_name
 from src.config.resolvers import new_folder

@@ -5,9 +5,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import checkpoint_of, finished_run, own_arguments, placed, run_config, words
 from src.config.resolvers import new_folder
 from src.reports.table import shown

@@ -11,9 +11,10 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from src.config.check import ConfigError, check, jobs, parse
+from src.config.check import check, jobs, parse
 from src.config.cli import fail
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import own_arguments
 from src.config.resolvers import CONF_DIR, new_folder, run_name
 from src.config.whole_file import whole_file

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from src.config.between_jobs import free_memory
-from src.config.check import ConfigError
 from src.config.cli import fail
 from src.config.console import log_to
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.config.finished import own_arguments
 from src.config.fresh import fresh_config, variant_name
 from src.config.help import headline

@@ -21,8 +21,10 @@ from omegaconf import DictConfig
 from PIL import Image
 
 from src import estimate, find_lr, landscape, tune
-from src.config.check import ConfigError, all_keys, check, check_job, check_option, parse
+from src.config.check import check, check_job, check_option, parse
+from src.config.errors import ConfigError
 from src.config.finished import own_arguments
+from src.config.keys import all_keys
 from src.config.resolvers import CONF_DIR
 from src.config.resume import with_run_overrides
 from src.config.search_space import parse as parse_space

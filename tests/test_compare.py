@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.compare import conclude, main, places_and_out
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from tests.made_runs import made_run
 
 

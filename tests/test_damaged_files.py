@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from optuna.distributions import FloatDistribution
 
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.finished import read_config
 from src.config.identity import identity
 from src.config.multirun import opening

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from src.config.check import ConfigError
 from src.config.door import enter
+from src.config.errors import ConfigError
 from src.notebook import compose
 from tests.bad_inputs import CASES, RUN, make_run
 from tests.commands import ROOT, Commands, Done

@@ -17,7 +17,7 @@ from torch import nn
 
 from src import export
 from src.config.build import build
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.resolvers import CONF_DIR
 from src.data.digits import digits
 from src.engine import export as engine

@@ -3,8 +3,7 @@
 Every problem is a `ConfigError` of one line: what was given, what is valid, what to do.
 """
 
-from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator
 from itertools import islice, product
 
 from hydra import compose, initialize_config_dir
@@ -14,27 +13,17 @@ from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, ListConfig, Node, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.config.errors import ConfigError, one_line, plain_words
+from src.config.keys import all_keys, check_exists, check_key, find, nearest
 from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
-from src.config.rules import MISTYPED_ON_PURPOSE, problems
+from src.config.rules import problems
 
 MAX_JOBS = 10_000  # of a sweep
 MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
-
-
-class ConfigError(ValueError):
-    """A mistake in the configuration, told in one line, whatever is quoted in it."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
-
-
-def printable(text: str) -> str:
-    """Text on one line; what no terminal should be sent, such as escape sequences, becomes `?`."""
-    return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
 
 
 def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[DictConfig]:
@@ -218,107 +207,3 @@ def apply(override: Override, cfg: DictConfig) -> None:
             (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf)
     else:
         OmegaConf.update(cfg, key, override.value(), force_add=override.is_add())
-
-
-def one_line(error: BaseException) -> str:
-    """The first line of a message."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def plain_words(error: Exception) -> str:
-    """The sentence in a library's message of several lines; of a resolver's error, the resolver's own."""
-    sentence = str(error).split("\n    full_key:")[0]
-    return " ".join(sentence.rpartition("raised while resolving interpolation: ")[2].split())
-
-
-def check_key(override: Override, base: DictConfig) -> None:
-    """Check that a value override names a key that exists, with a value of the key's type."""
-    key = override.key_or_group
-    check_exists(override, base)
-    if override.is_add() or override.is_delete() or key in MISTYPED_ON_PURPOSE:
-        return
-    try:
-        default = OmegaConf.select(base, key)
-    except OmegaConfBaseException:
-        return  # an interpolation that only a running job can resolve
-    value = override.value()
-    wanted = wanted_type(default, value)
-    if wanted and not (isinstance(value, str) and "${" in value):
-        raise ConfigError(f"{key} must be {wanted}: got {value!r}. Default: {plain(default)!r}.")
-
-
-def check_exists(override: Override, base: DictConfig) -> None:
-    """Check that what an override sets or removes is there."""
-    key = override.key_or_group
-    if not override.is_add() and find(key, base) is None:
-        shown = "hydra" if key.startswith("hydra.") else "job"
-        raise ConfigError(
-            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
-            f"python -m src.train --help lists the groups, --cfg {shown} the keys.)"
-        )
-
-
-def wanted_type(default: object, value: object) -> str | None:
-    """Say which type the value should have had, or None if it fits the default's."""
-    if default is None or (isinstance(default, DictConfig) and value is None):
-        return None
-    kinds: list[tuple[type, tuple[type, ...], str]] = [
-        (bool, (bool,), "true or false"),
-        (int, (int,), "a whole number"),
-        (float, (int, float), "a number"),
-        (str, (str, int, float), "a word"),
-        (ListConfig, (list, tuple), "a list such as [1,2]"),
-        (DictConfig, (dict,), "a group of keys"),
-    ]
-    for kind, accepted, name in kinds:
-        if isinstance(default, kind):
-            fits = isinstance(value, accepted) or not isinstance(
-                value, (str, int, float, list, dict, type(None))
-            )
-            return None if fits and not (isinstance(value, bool) and kind is not bool) else name
-    return None
-
-
-def find(key: str, base: DictConfig) -> Node | None:
-    """The node at `key` (dots between the parts), or None; resolves nothing."""
-    node: Node = base
-    for part in key.split("."):
-        if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
-            child = node._get_node(int(part))
-        elif isinstance(node, DictConfig) and not node._is_none() and part in list(node):
-            child = node._get_node(part)
-        else:
-            return None
-        if not isinstance(child, Node):
-            return None
-        node = child
-    return node
-
-
-def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
-    """Every key of a config, dots between the parts."""
-    keys = []
-    for name in map(str, node):
-        child = node._get_node(name)
-        keys.append(f"{prefix}{name}")
-        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
-            keys += all_keys(child, f"{prefix}{name}.")
-    return keys
-
-
-def nearest(given: str, valid: Iterable[str], prefix: str = "") -> str:
-    """` Did you mean …?` with the nearest valid name, or nothing."""
-    valid = list(valid)
-    leaf = given.rpartition(".")[2]
-    leaves = {key.rpartition(".")[2]: key for key in reversed(valid)}
-    found: list[str] = get_close_matches(given, valid, n=1, cutoff=0.8 if "." in given else 0.5)
-    if leaf in leaves:
-        found = [leaves[leaf]]  # `lr` is `optimizer.lr`
-    elif "." not in given:  # `epochs` is `trainer.max_epochs`
-        found = [leaves[n] for n in get_close_matches(leaf, leaves, n=1)] or found
-    return f" Did you mean {prefix}{found[0]}?" if found else ""
-
-
-def plain(value: object) -> object:
-    """A config node as plain Python."""
-    return OmegaConf.to_container(value) if isinstance(value, (DictConfig, ListConfig)) else value

@@ -11,8 +11,9 @@ from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
 
-from src.config.check import ConfigError, check
+from src.config.check import check
 from src.config.door import in_words, unforeseen
+from src.config.errors import ConfigError
 from src.config.help import help_text
 from src.config.multirun import ending, multirun, opening, place
 from src.config.resume import given, must_be_that_run, with_run_overrides

@@ -13,16 +13,9 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.check import (
-    ConfigError,
-    apply_all,
-    check_option,
-    check_whole,
-    groups_and_values,
-    nearest,
-    parse,
-    plain_words,
-)
+from src.config.check import apply_all, check_option, check_whole, groups_and_values, parse
+from src.config.errors import ConfigError, plain_words
+from src.config.keys import nearest
 from src.config.resolvers import CONF_DIR
 
 # What a foreign configuration may interpolate: other keys, and what resolvers reckon or read. Others make

@@ -6,7 +6,8 @@ from difflib import get_close_matches
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.config.check import ConfigError, check
+from src.config.check import check
+from src.config.errors import ConfigError
 from src.config.resolvers import CONF_DIR, run_name
 
 # They change where a run happens, not what is learned

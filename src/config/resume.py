@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from omegaconf import DictConfig
 
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.finished import computes, known_targets, unquoted
 from src.config.identity import NAME, plain, what_matters
 from src.config.sweep import read

@@ -11,7 +11,9 @@ from omegaconf import OmegaConf
 from optuna.distributions import distribution_to_json
 from yaml import YAMLError
 
-from src.config.check import ConfigError, check, nearest
+from src.config.check import check
+from src.config.errors import ConfigError
+from src.config.keys import nearest
 from src.config.resolvers import CONF_DIR, make_folder
 from src.config.resume import key
 from src.config.sealed import opened, sealed

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.lock import lock
 from src.config.resolvers import make_folder, new_folder
 from src.config.sealed import opened

@@ -23,8 +23,8 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from src.callbacks.pruning import Pruning
-from src.config.check import ConfigError
 from src.config.cli import RunFailed
+from src.config.errors import ConfigError
 from src.config.search_space import Space, overrides
 from src.reports.summary import Stopped
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from src.config.check import printable
+from src.config.errors import printable
 from src.config.sealed import finite, opened, sealed
 from src.config.whole_file import write_text
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from src.config.check import ConfigError, check
+from src.config.check import check
 from src.config.cli import prepare
+from src.config.errors import ConfigError
 from src.config.identity import identity, plain, what_matters
 from src.config.multirun import multirun
 

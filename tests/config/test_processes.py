@@ -2,7 +2,8 @@
 
 import pytest
 
-from src.config.check import ConfigError, check
+from src.config.check import check
+from src.config.errors import ConfigError
 
 pytestmark = pytest.mark.filterwarnings("ignore:(?s).*validated against ConfigStore schema")
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.resume import checkpoint_file, with_run_overrides
 
 

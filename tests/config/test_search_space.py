@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.search_space import ends, overrides, parse
 from src.config.searches import search_space, searches
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.config.check import ConfigError
+from src.config.errors import ConfigError
 from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import CONF_DIR
 from src.engine import machine
