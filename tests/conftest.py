@@ -38,7 +38,7 @@ def surroundings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[No
     if torch.distributed.is_initialized():  # trainer=ddp leaves its group behind
         torch.distributed.destroy_process_group()
     for name in ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE"):
-        os.environ.pop(name, None)  # so does its launcher: a command would wait for processes of somebody else
+        os.environ.pop(name, None)  # a command would wait for processes of somebody else
 
 
 @pytest.fixture(scope="session")
