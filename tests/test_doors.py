@@ -4,6 +4,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import pytest
 
 from src.config.door import enter
 from src.config.errors import ConfigError
+from src.engine.signals import Terminated
 from src.notebook import compose
 from tests.bad_inputs import CASES, RUN, make_run
 from tests.commands import ROOT, Commands, Done
@@ -193,3 +195,15 @@ def test_a_notebook_is_told_the_same(command: str, commands: Commands) -> None:
     with pytest.raises(ConfigError) as caught:
         compose(*args)
     assert commands.run("src.train", *args).stderr == f"error: {caught.value}\n"
+
+
+def test_a_signal_that_a_training_has_answered_gives_its_exit_code(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def asked_to_end(_: Sequence[str]) -> int:
+        raise Terminated(signal.SIGTERM)
+
+    with pytest.raises(SystemExit) as stopped:
+        enter(asked_to_end)
+    assert stopped.value.code == 143
+    assert capsys.readouterr().err == ""

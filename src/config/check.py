@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.errors import ConfigError, one_line, plain_words
+from src.config.errors import ConfigError, first_line, plain_words
 from src.config.keys import all_keys, check_exists, check_key, find, nearest
 from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
@@ -81,7 +81,7 @@ def check_count(parsed: list[Override]) -> None:
             try:
                 values = list(islice(override.sweep_string_iterator(), MAX_JOBS + 1))
             except Exception as error:  # range(0,5,0)
-                raise ConfigError(f"cannot read {override.input_line!r} ({one_line(error)}).") from None
+                raise ConfigError(f"cannot read {override.input_line!r} ({first_line(error)}).") from None
             if not values:
                 raise ConfigError(f"{override.input_line} sweeps over nothing: give at least one value.")
             total *= len(values)
@@ -148,7 +148,7 @@ def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
         try:
             compose(config_name, [*options, override.input_line or ""], return_hydra_config=True)
         except HydraException as error:
-            raise ConfigError(f"{plain_words(error)}: {one_line(error.__cause__ or error)}.") from None
+            raise ConfigError(f"{plain_words(error)}: {first_line(error.__cause__ or error)}.") from None
 
 
 def check_job(

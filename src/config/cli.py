@@ -16,7 +16,7 @@ from src.config.door import in_words, unforeseen
 from src.config.errors import ConfigError
 from src.config.help import help_text
 from src.config.multirun import ending, multirun, opening, place
-from src.config.resume import given, must_be_that_run, with_run_overrides
+from src.config.resume import given, must_be_that_run, quoted, with_run_overrides
 from src.config.sweep import Sweep
 from src.engine.signals import Terminated, listen
 
@@ -110,9 +110,8 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
             "resume goes on with one run: a sweep (-m) goes on by itself when it is typed again."
         )
     sweep = place(whole)
-    quoted = str(sweep.folder).replace("'", "\\'")
     others = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
-    return flags + others + [f"hydra.sweep.dir='{quoted}'"], sweep
+    return flags + others + [f"hydra.sweep.dir={quoted(str(sweep.folder))}"], sweep
 
 
 def fail(message: str, *, code: int) -> NoReturn:

@@ -12,6 +12,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config.errors import plain_words, printable
+from src.engine.signals import Terminated
 
 NOBODY_READS = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 
@@ -19,8 +20,8 @@ NOBODY_READS = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 def enter(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
     """Run a command with the arguments that were typed, and leave with its exit code.
 
-    Exit codes: the command's own; 1 something that it had not foreseen; 130 Ctrl-C; 141 whoever read its
-    output has gone (`… --help | head`), which is no mistake and needs no words.
+    Exit codes: the command's own; 1 something that it had not foreseen; 130 Ctrl-C, 143 SIGTERM; 141 whoever
+    read its output has gone (`… --help | head`), which is no mistake and needs no words.
     """
     code: object = 1
     try:
@@ -34,6 +35,8 @@ def enter(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
         code = NOBODY_READS
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
+    except Terminated as end:  # it has saved first, if it was training
+        code = 128 + end.number
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR"):
             traceback.print_exc()

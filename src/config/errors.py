@@ -13,7 +13,7 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else "?" for sign in " ".join(text.split()))
 
 
-def one_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of a message."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 

@@ -43,6 +43,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         temporary = target.with_name(f"{target.name}.tmp")  # one name: what a kill leaves is written over
         try:
             write_through(temporary, content.getbuffer())
+            DIGESTS.pop(state(temporary), None)  # an inode comes back, and perhaps within the clock's tick
             if sha256(temporary) != digest:
                 raise OSError(f"{temporary} does not read back as it was written: is the disk failing?")
             kept = [PREVIOUS[target.name]] if target.name in PREVIOUS and has_whole(target) else []
@@ -151,9 +152,12 @@ def note(folder: Path, digests: dict[str, str]) -> None:
 
 def sha256(path: Path) -> str:
     """A file's SHA-256 in hexadecimal; computed once for each of its states, wherever it has been moved."""
-    found = path.stat()
-    state = found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
-    if state not in DIGESTS:
+    if (now := state(path)) not in DIGESTS:
         with path.open("rb") as file:
-            DIGESTS[state] = hashlib.file_digest(file, "sha256").hexdigest()
-    return DIGESTS[state]
+            DIGESTS[now] = hashlib.file_digest(file, "sha256").hexdigest()
+    return DIGESTS[now]
+
+
+def state(path: Path) -> tuple[int, ...]:
+    found = path.stat()
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size

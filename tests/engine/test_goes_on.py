@@ -13,6 +13,7 @@ import torch
 
 from src.callbacks.checkpoint import RunCheckpoint
 from src.config.cli import RunFailed
+from src.engine import checkpoint_file
 from src.engine.checkpoint_file import WholeCheckpoints
 from src.engine.resume import resume_point
 from src.notebook import Experiment, compose
@@ -197,3 +198,14 @@ def test_a_kill_while_a_checkpoint_is_written_leaves_the_old_one(
     assert torch.load(tmp_path / "previous.ckpt", weights_only=True) == {"global_step": 1}
     names = {file.name for file in tmp_path.iterdir()}
     assert names == {"last.ckpt", "previous.ckpt", "SHA256SUMS"}
+
+
+def test_a_file_that_looks_like_an_earlier_one_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An inode is used again, and a clock ticks every few milliseconds."""
+    monkeypatch.setattr(checkpoint_file, "state", lambda path: (0,))
+    monkeypatch.setattr(checkpoint_file, "DIGESTS", {})
+    for step in (1, 2):
+        WholeCheckpoints().save_checkpoint({"global_step": step}, tmp_path / "best.ckpt")
+        assert torch.load(tmp_path / "best.ckpt", weights_only=True) == {"global_step": step}
