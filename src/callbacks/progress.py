@@ -9,7 +9,7 @@ import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from src.config.console import shares_terminal
-from src.engine.classifier import StageMetrics
+from src.engine.stage_metrics import StageMetrics
 
 REDRAW_SECONDS = 0.5  # at least, between two drawings
 

@@ -204,7 +204,7 @@ def test_a_file_that_looks_like_an_earlier_one_is_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An inode is used again, and a clock ticks every few milliseconds."""
-    monkeypatch.setattr(checkpoint_file, "state", lambda path: (0,))
+    monkeypatch.setattr(checkpoint_file, "state", lambda _: (0,))
     monkeypatch.setattr(checkpoint_file, "DIGESTS", {})
     for step in (1, 2):
         WholeCheckpoints().save_checkpoint({"global_step": step}, tmp_path / "best.ckpt")
