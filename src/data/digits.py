@@ -1,5 +1,7 @@
 """scikit-learn's handwritten digits: 1,797 images of 8x8 that need no download (Alpaydin & Kaynak 1998)."""
 
+from functools import cache
+
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -11,8 +13,12 @@ TEST_IMAGES = 360  # of 1,797
 SPLIT_SEED = 0  # the test set is the same for every run
 
 
+@cache
 def digits(image_size: int = 32) -> Source:
-    """The digits as (image_size, image_size, 3) uint8: 1,437 for training, 360 for the test."""
+    """The digits as (image_size, image_size, 3) uint8: 1,437 for training, 360 for the test.
+
+    Made once a process, for the jobs of a sweep would make the same 1,797 again.
+    """
     bunch = load_digits()
     small = np.rint(bunch.images * (255 / 16)).astype(np.uint8)
     grey = [
