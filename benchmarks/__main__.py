@@ -47,6 +47,7 @@ def all_tables() -> Iterator[Table]:
     """Each when it is ready."""
     yield loading.table()
     yield augment.table()
+    yield augment.table(batch=1024)
     yield from tables()
 
 
