@@ -67,7 +67,7 @@ def walk(
     for step in range(STEPS):
         chosen = torch.randint(len(data[1]), (BATCH,))
         moving.zero_grad()
-        F.cross_entropy(net(data[0][chosen]), data[1][chosen]).backward()
+        F.cross_entropy(net(data[0][chosen]), data[1][chosen]).backward()  # type: ignore[no-untyped-call]
         before = [w.detach().clone() for w in weights]
         moving.step()
         sizes[step] = [relative_update([b], [w.detach()]) for b, w in zip(before, weights, strict=True)]
@@ -76,7 +76,8 @@ def walk(
 
 def rms(sizes: np.ndarray) -> np.ndarray:
     """Over the first axis."""
-    return np.sqrt((sizes**2).mean(axis=0))
+    root: np.ndarray = np.sqrt((sizes**2).mean(axis=0))
+    return root
 
 
 def picture(found: dict[str, tuple[np.ndarray, float]]) -> Figure:

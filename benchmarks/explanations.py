@@ -10,7 +10,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import torch
@@ -36,11 +36,11 @@ def flops() -> None:
     def count(run: Callable[[], object]) -> int:
         with FlopCounterMode(display=False) as counter:
             run()
-        return counter.get_total_flops()
+        return int(counter.get_total_flops())
 
     forward = count(lambda: net(images))
     for name, method in (("one pass", grad_cam), ("Captum, four calls", captum_grad_cam)):
-        ratio = count(lambda method=method: method(net, images, targets, layers)) / forward
+        ratio = count(partial(method, net, images, targets, layers)) / forward
         print(f"Grad-CAM of {', '.join(layers)}, {name}: {ratio:.2f} x a forward pass")
 
 

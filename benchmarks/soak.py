@@ -126,5 +126,5 @@ def main(runs: int = 100, callbacks: str = "training") -> int:
 
 
 if __name__ == "__main__":
-    given = sys.argv[1:]
-    sys.exit(main(*map(int, given[:1]), *given[1:2]))
+    runs, *callbacks = sys.argv[1:] or ["100"]
+    sys.exit(main(int(runs), *callbacks))

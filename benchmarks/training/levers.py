@@ -37,7 +37,7 @@ def levers(norm: str, *, steps: int = 4, rounds: int = 6) -> Table:
     around_full = measure(full, steps=steps, rounds=rounds)
     around_bare = measure(bare, steps=steps, rounds=rounds)
     best, worst = around_full["all levers"], around_bare["no lever"]
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (name, spread(ratios(around_full[name], best)), spread(ratios(worst, around_bare[name])))
         for name in ON
     ]
