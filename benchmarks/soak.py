@@ -126,5 +126,5 @@ def main(runs: int = 100, callbacks: str = "training") -> int:
 
 
 if __name__ == "__main__":
-    runs, *callbacks = sys.argv[1:] or ["100"]
-    sys.exit(main(int(runs), *callbacks))
+    given = sys.argv[1:3]
+    sys.exit(main(int(given[0]), *given[1:]) if given else main())

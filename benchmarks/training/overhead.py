@@ -5,10 +5,8 @@ import statistics
 from benchmarks.training.sides import Setting, measure
 from benchmarks.training.table import Table
 
-TINY = (
-    *("experiment=cpu", "augment=none", "norm=none", "model.width=1", "model.num_blocks=[1]"),
-    *("model.strides=[2]", "data.batch_size=8"),
-)
+TINY: tuple[str, ...] = ("experiment=cpu", "augment=none", "norm=none", "model.width=1")
+TINY += ("model.num_blocks=[1]", "model.strides=[2]", "data.batch_size=8")
 BARE = ("callbacks=none", "logger=none")
 ALL = "everything"
 
