@@ -29,7 +29,7 @@ from src.data.stats import Stats
 from src.engine.machine import keep_freed_memory
 from src.notebook import compose
 
-PIPELINES = ("seed", "seed_flip", "standard", "standard_cutout")
+PIPELINES = ("crop_rotate_cutout", "crop_flip_cutouts", "standard", "standard_cutout")
 BATCH, REPEATS = 256, 7
 NUM_IMAGES = {"batched": 10240, "albumentations": 1024, "torchvision": 1024}  # in a repeat
 STATS = Stats((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))

@@ -73,7 +73,7 @@ def test_values_that_do_not_fit_together(overrides: list[str], words: str) -> No
         ["optimizer.lr=1", "optimizer.weight_decay=1e-4", "trainer.gradient_clip_val=null"],
         ["trainer.precision=16-mixed", "trainer.devices=auto", "trainer.limit_train_batches=10"],
         ["~callbacks.samples", "callbacks.best=null", "+trainer.min_epochs=2", "loss.label_smoothing=0.1"],
-        ["experiment=seed_ln", "norm=gn", "debug=fast", "logger=none"],
+        ["experiment=resnet18_ln", "norm=gn", "debug=fast", "logger=none"],
         ["hydra.job.name=x", "data.root='/a folder/with, comma'"],
     ],
 )

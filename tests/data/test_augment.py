@@ -85,7 +85,7 @@ def test_standard_cutout_has_one_square_always() -> None:
 
 
 def test_seed_without_its_rotation_is_a_crop_and_a_square_half_of_the_time() -> None:
-    augment = pipeline("augment=albumentations_seed", "augment.pixels.2.p=0.0")
+    augment = pipeline("augment=albumentations_crop_rotate_cutout", "augment.pixels.2.p=0.0")
     crops = by_hand(picture(), pad=4)
     found = [match(augment.one(picture(), key), crops) for key in KEYS]
     assert not any(flipped for (_, _, flipped), _ in found)
@@ -95,7 +95,7 @@ def test_seed_without_its_rotation_is_a_crop_and_a_square_half_of_the_time() -> 
 
 
 def test_seed_flip_has_one_to_three_squares() -> None:
-    augment, crops = pipeline("augment=albumentations_seed_flip"), by_hand(picture(), pad=4)
+    augment, crops = pipeline("augment=albumentations_crop_flip_cutouts"), by_hand(picture(), pad=4)
     found = [match(augment.one(picture(), key), crops) for key in KEYS]
     areas = [int(mask.sum()) for _, mask in found]
     assert all(area == 0 or 64 <= area <= 3 * 64 for area in areas)
@@ -113,7 +113,7 @@ def test_tiny_imagenet_without_its_rotation_is_a_crop_a_flip_and_a_square() -> N
     assert 35 <= len(masks) <= 58
 
 
-@pytest.mark.parametrize("name", ["seed", "tiny_imagenet"])
+@pytest.mark.parametrize("name", ["crop_rotate_cutout", "tiny_imagenet"])
 def test_rotation_turns_by_up_to_five_degrees(name: str) -> None:
     smooth = np.tile(np.linspace(0, 255, 32, dtype=np.uint8)[:, None, None], (1, 32, 3))
     alone = build(compose(f"augment=albumentations_{name}").cfg.augment)
@@ -135,7 +135,7 @@ def test_rotation_turns_by_up_to_five_degrees(name: str) -> None:
 
 
 def test_draws_depend_on_seed_epoch_and_image_alone() -> None:
-    augment, image = pipeline("augment=albumentations_seed"), picture()
+    augment, image = pipeline("augment=albumentations_crop_rotate_cutout"), picture()
     first = augment.one(image, (0, 1, 2))
     for key in [(0, 0, 0), (5, 5, 5)]:
         augment.one(image, key)
@@ -145,13 +145,13 @@ def test_draws_depend_on_seed_epoch_and_image_alone() -> None:
 
 
 def test_cutout_fills_with_the_mean_of_the_data() -> None:
-    augment = pipeline("augment=albumentations_seed", "augment.normalized.0.p=1.0")
+    augment = pipeline("augment=albumentations_crop_rotate_cutout", "augment.normalized.0.p=1.0")
     got = augment.one(np.full((32, 32, 3), 255, np.uint8), (0, 0, 0))
     assert int((got == 0).all(axis=-1).sum()) == 256
 
 
 def test_a_batch_is_its_images_one_by_one() -> None:
-    augment = pipeline("augment=albumentations_seed")
+    augment = pipeline("augment=albumentations_crop_rotate_cutout")
     images = np.stack([picture(), picture()[::-1]])
     draws = Draws(7, torch.tensor([3, 4]), torch.tensor([11, 5]))
     got = augment(torch.from_numpy(images), draws).numpy()

@@ -186,7 +186,7 @@ def test_dropout_draws_numbers_sizes_and_places_of_holes(monkeypatch: pytest.Mon
     assert (seen["width"] == 8).all()
 
 
-@pytest.mark.parametrize("name", ["seed", "seed_flip", "standard_cutout", "alternating", "tiny_imagenet"])
+@pytest.mark.parametrize("name", ["crop_rotate_cutout", "crop_flip_cutouts", "standard_cutout", "alternating", "tiny_imagenet"])
 def test_an_image_comes_out_the_same_in_any_batch(name: str) -> None:
     augment = pipeline(name, "data.image_size=20")
     images = torch.from_numpy(np.ascontiguousarray(IMAGES[:, :, :20]))
@@ -202,7 +202,7 @@ def test_an_image_comes_out_the_same_in_any_batch(name: str) -> None:
     assert whole.is_contiguous()
 
 
-@pytest.mark.parametrize("name", ["seed", "seed_flip", "standard", "standard_cutout"])
+@pytest.mark.parametrize("name", ["crop_rotate_cutout", "crop_flip_cutouts", "standard", "standard_cutout"])
 def test_pipelines_look_as_albumentations_do(name: str) -> None:
     """On the average over many draws of one picture; each op's own test is exact."""
     image = cv2.GaussianBlur(
@@ -251,4 +251,4 @@ def test_none_only_normalizes() -> None:
 )
 def test_what_cannot_be_drawn_is_told(override: str, said: str) -> None:
     with pytest.raises(ValueError, match=said.replace("[", r"\[")):
-        pipeline("seed", override)
+        pipeline("crop_rotate_cutout", override)

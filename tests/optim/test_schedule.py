@@ -64,7 +64,7 @@ def test_linear_without_warm_up_has_one_slope_and_no_step_at_zero() -> None:
 
 def test_seed_ln_gives_the_lr_column_of_the_seeds_log() -> None:
     # 40 epochs of ceil(50,000 / 256) = 196 steps; read just after the scheduler's step
-    optimizer, contract = make("experiment=seed_ln", steps_per_epoch=196)
+    optimizer, contract = make("experiment=resnet18_ln", steps_per_epoch=196)
     column = []
     for epoch in range(40):
         for _ in range(196):
