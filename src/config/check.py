@@ -16,7 +16,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.errors import ConfigError, first_line, plain_words
+from src.config.errors import ConfigError, first_line, plain_words, renamed
 from src.config.keys import all_keys, check_exists, check_key, find, nearest
 from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
@@ -131,7 +131,8 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
     for value in map(str, given):
         if value not in options:
             raise ConfigError(
-                f"{group}={value} does not exist.{nearest(value, list(options), f'{group}=')} "
+                renamed(f"{group}/{value}")
+                or f"{group}={value} does not exist.{nearest(value, list(options), f'{group}=')} "
                 f"Valid: {', '.join(o for o in options if not o.startswith('_'))}."
             )
 

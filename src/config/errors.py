@@ -1,5 +1,18 @@
 """What is wrong with a configuration, in one line."""
 
+from hydra.errors import MissingConfigException
+
+
+# Options that had other names in earlier versions
+RENAMED = {
+    "experiment/seed_ln": "experiment=resnet18_ln",
+    "experiment/seed_bn": "experiment=resnet18_bn",
+    "augment/seed": "augment=crop_rotate_cutout",
+    "augment/seed_flip": "augment=crop_flip_cutouts",
+    "augment/albumentations_seed": "augment=albumentations_crop_rotate_cutout",
+    "augment/albumentations_seed_flip": "augment=albumentations_crop_flip_cutouts",
+}
+
 
 class ConfigError(ValueError):
     """A mistake in the configuration, told in one line, whatever is quoted in it."""
@@ -18,7 +31,15 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
+def renamed(option: str) -> str | None:
+    """Say how `<group>/<option>` is called now, or None if it was never renamed."""
+    new = RENAMED.get(option)
+    return new and f"{option.replace('/', '=')} is called {new} now."
+
+
 def plain_words(error: Exception) -> str:
     """The sentence in a library's message of several lines; of a resolver's error, the resolver's own."""
+    if isinstance(error, MissingConfigException) and (words := renamed(str(error.missing_cfg_file))):
+        return words
     sentence = str(error).split("\n    full_key:")[0]
     return " ".join(sentence.rpartition("raised while resolving interpolation: ")[2].split())

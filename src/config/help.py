@@ -61,9 +61,11 @@ def help_text() -> str:
     found.add("hydra/launcher")
     for group in [*(g for g in GROUPS if g in found), *sorted(found - set(GROUPS))]:
         lines += ["", f"{group}=   {GROUPS.get(group, '')}"]
-        for path in sorted((CONF_DIR / group).glob("[!_]*.yaml")):
+        paths = sorted((CONF_DIR / group).glob("[!_]*.yaml"))
+        width = max(16, *(len(path.stem) for path in paths))
+        for path in paths:
             star = "*" if defaults.get(group) == path.stem else " "
-            lines.append(f"  {star} {path.stem:<16} {headline(path)}")
+            lines.append(f"  {star} {path.stem:<{width}} {headline(path)}")
     lines += [
         "",
         "Any key can be set: optimizer.lr=0.1 trainer.max_epochs=10 model.width=16 data.root=<folder>",

@@ -7,6 +7,10 @@ from torch import nn
 Init = Callable[[nn.Module], None]
 
 
+def keep(net: nn.Module) -> None:
+    """Keep PyTorch's default: kernels and biases are uniform within 1 / sqrt(fan_in)."""
+
+
 def kaiming(net: nn.Module) -> None:
     """Normal kernels of variance 2 / fan_out (He et al. 2015, arXiv:1502.01852)."""
     for module in net.modules():
