@@ -65,11 +65,16 @@ def test_the_main_job_trains(norm: str, cifar10_root: str, run_tiny: Callable[..
     assert raw == facts
 
 
-def test_full_width_seed_recipe_takes_its_first_steps(
+def test_full_width_original_recipe_takes_its_first_steps(
     cifar10_root: str, run_tiny: Callable[..., Path]
 ) -> None:
     run_dir = run_tiny(
-        *("experiment=resnet18_ln", f"data.root='{cifar10_root}'", "data.batch_size=16", "trainer.max_epochs=1"),
+        *(
+            "experiment=resnet18_ln",
+            f"data.root='{cifar10_root}'",
+            "data.batch_size=16",
+            "trainer.max_epochs=1",
+        ),
         *("trainer.limit_train_batches=3", "trainer.limit_test_batches=1", "trainer.log_every_n_steps=1"),
     )
     facts = read_summary(run_dir)

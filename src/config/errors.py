@@ -2,7 +2,6 @@
 
 from hydra.errors import MissingConfigException
 
-
 # Options that had other names in earlier versions
 RENAMED = {
     "experiment/seed_ln": "experiment=resnet18_ln",

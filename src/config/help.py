@@ -32,7 +32,8 @@ GROUPS = {
 
 EXAMPLES = """\
   python -m src.train experiment=quickstart                  # a minute, no download
-  python -m src.train norm=ln scheduler=onecycle             # the seed system's experiment
+  python -m src.train norm=ln scheduler=onecycle             # ResNet18 with layer norm: wants a GPU
+  python -m src.train experiment=resnet18_ln                 # the original course recipe, 40 epochs
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
   python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it goes on

@@ -7,19 +7,23 @@ import numpy as np
 from torchvision.datasets.utils import download_and_extract_archive
 
 from src.data.source import ImageFiles, LabelledImages, Source
-from src.data.split import stratified_split
 
 URL = "http://cs231n.stanford.edu/tiny-imagenet-200.zip"
 FOLDER = "tiny-imagenet-200"
 IMAGE_SIZE = 64
-POOL_SEED = 1  # the seed system's, for its 70/30 split
+POOL_SEED = 1
 
 
 def tiny_imagenet(root: str, *, download: bool = True, test_fraction: float | None = None) -> Source:
     """Read Tiny ImageNet from `root`, the folder that holds `tiny-imagenet-200`.
 
-    Its official test images have no labels, so the official `val` is the test set; with
-    `test_fraction`, train and val are pooled and that fraction (stratified, seed 1) is the test set.
+    Its official test images have no labels, so the official `val` is the test set.
+
+    Args:
+        root: the folder.
+        download: fetch the archive if the folder is missing.
+        test_fraction: pool train and val, and draw this share of all images as the test set, whatever
+            their classes; seed 1. None: the official split.
 
     Raises:
         FileNotFoundError: the folder is missing and cannot be downloaded, or a file of it is missing.
@@ -41,17 +45,15 @@ def tiny_imagenet(root: str, *, download: bool = True, test_fraction: float | No
         raise FileNotFoundError(advice(folder, f"{error.filename} is missing")) from error
     if test_fraction is not None:
         paths, labels = train_paths + test_paths, np.concatenate([train_labels, test_labels])
-        num_test = round(test_fraction * len(labels))
-        train, test = stratified_split(
-            labels, num_test, seed=POOL_SEED, name="data.test_fraction (in images)"
-        )
+        order = np.random.default_rng(POOL_SEED).permutation(len(labels))
+        test, train = map(np.sort, np.split(order, [max(1, round(test_fraction * len(labels)))]))
         train_paths, test_paths = [paths[i] for i in train], [paths[i] for i in test]
         train_labels, test_labels = labels[train], labels[test]
     return Source(
         train=LabelledImages(ImageFiles(train_paths, IMAGE_SIZE), train_labels),
         test=LabelledImages(ImageFiles(test_paths, IMAGE_SIZE), test_labels),
         class_names=[words[i].split(",")[0] for i in ids],
-        fingerprint=f"{FOLDER}-{len(train_labels)}-{test_fraction}",
+        fingerprint=f"{FOLDER}-{len(train_labels)}-{test_fraction}-by-chance",
     )
 
 

@@ -52,7 +52,7 @@ class BasicBlock(nn.Module):
 class ResNet(nn.Module):
     """Stem, stages of basic blocks, global average pool, linear head: B3HW -> logits (B, num_classes).
 
-    The defaults are the seed system's ResNet18; layers are named `stage2.block1.conv2`.
+    The defaults are the original course's ResNet18; layers are named `stage2.block1.conv2`.
 
     Args:
         num_classes: number of logits.

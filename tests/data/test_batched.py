@@ -186,7 +186,9 @@ def test_dropout_draws_numbers_sizes_and_places_of_holes(monkeypatch: pytest.Mon
     assert (seen["width"] == 8).all()
 
 
-@pytest.mark.parametrize("name", ["crop_rotate_cutout", "crop_flip_cutouts", "standard_cutout", "alternating", "tiny_imagenet"])
+@pytest.mark.parametrize(
+    "name", ["crop_rotate_cutout", "crop_flip_cutouts", "standard_cutout", "alternating", "tiny_imagenet"]
+)
 def test_an_image_comes_out_the_same_in_any_batch(name: str) -> None:
     augment = pipeline(name, "data.image_size=20")
     images = torch.from_numpy(np.ascontiguousarray(IMAGES[:, :, :20]))

@@ -39,7 +39,9 @@ def test_batches_repeat_for_any_number_of_workers_and_change_with_epoch_and_seed
 
 
 def test_persistent_workers_see_every_epoch() -> None:
-    datamodule = module_of("data=digits", "augment=crop_rotate_cutout", "data.num_workers=1", "data.batch_size=1000")
+    datamodule = module_of(
+        "data=digits", "augment=crop_rotate_cutout", "data.num_workers=1", "data.batch_size=1000"
+    )
     loader: Any = datamodule.train_dataloader()
     sums = []
     for epoch in (0, 1, 0):
@@ -58,7 +60,9 @@ def test_batches_are_channels_last_and_normalized() -> None:
 
 
 def test_validation_is_held_out_and_never_augmented() -> None:
-    datamodule = module_of("data=digits", "augment=crop_rotate_cutout", "data.num_val=200", "data.batch_size=200")
+    datamodule = module_of(
+        "data=digits", "augment=crop_rotate_cutout", "data.num_val=200", "data.batch_size=200"
+    )
     assert set(datamodule.train_indices).isdisjoint(datamodule.val_indices)
     assert len(datamodule.train_indices) + len(datamodule.val_indices) == 1437
     loader: Any = datamodule.val_dataloader()

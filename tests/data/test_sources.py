@@ -168,6 +168,15 @@ def test_tiny_imagenet_official_and_pooled(fake_tiny_imagenet: Path) -> None:
             assert abs(int(data.images[i][0, 0, 0]) - data.labels[i]) <= 2  # JPEG
     pooled = tiny_imagenet(str(fake_tiny_imagenet), download=False, test_fraction=0.3)
     assert (len(pooled.train), len(pooled.test)) == (560, 240)
+    every_path = sorted([*official.train.images.paths, *official.test.images.paths])
+    assert sorted([*pooled.train.images.paths, *pooled.test.images.paths]) == every_path
+    # Drawn whatever the class: of a class's four images, none to all are in the test; by class, 1 or 2
+    drawn = np.sort(np.random.default_rng(1).permutation(800)[:240])
+    labels = np.concatenate([official.train.labels, official.test.labels])
+    np.testing.assert_array_equal(pooled.test.labels, labels[drawn])
+    counts = np.bincount(pooled.test.labels, minlength=200)
+    assert (counts.min(), counts.sum()) == (0, 240)
+    assert counts.max() >= 3
 
 
 def test_tiny_imagenet_missing_names_the_way_out(tmp_path: Path, fake_tiny_imagenet: Path) -> None:

@@ -62,7 +62,7 @@ def test_linear_without_warm_up_has_one_slope_and_no_step_at_zero() -> None:
     assert [linear_multiplier(k, total_steps=1, warmup_steps=0, end=0.0) for k in (0, 1)] == [1.0, 0.0]
 
 
-def test_seed_ln_gives_the_lr_column_of_the_seeds_log() -> None:
+def test_resnet18_ln_gives_the_lr_column_of_the_original_log() -> None:
     # 40 epochs of ceil(50,000 / 256) = 196 steps; read just after the scheduler's step
     optimizer, contract = make("experiment=resnet18_ln", steps_per_epoch=196)
     column = []
@@ -73,7 +73,7 @@ def test_seed_ln_gives_the_lr_column_of_the_seeds_log() -> None:
         if epoch + 1 >= 32:
             column.append(round(optimizer.param_groups[0]["lr"], 5))
     assert column == [0.00188, 0.00146, 0.00109, 0.00076, 0.00049, 0.00028, 0.00012, 0.00003, 0.0]
-    assert optimizer.param_groups[0]["momentum"] == 0.9
+    assert optimizer.param_groups[0]["betas"] == pytest.approx((0.95, 0.999))  # cycled, and back
 
 
 def test_step_and_multistep_and_exponential_fit_the_run() -> None:
