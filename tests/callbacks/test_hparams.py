@@ -37,6 +37,6 @@ def test_a_run_has_its_row_of_choices_and_results(run_tiny: Callable[..., Path])
     row = {key: value.string_value or value.number_value for key, value in start.hparams.items()}
     assert row == {
         **{"1 norm": "gn", "2 optimizer": "adamw", "3 scheduler": "onecycle", "4 lr": 0.001, "5 seed": 3},
-        **{"model": "resnet18", "data": "digits", "augment": "seed", "weight_decay": 0.05, "width": 8},
-        **{"batch_size": 8, "epochs": 1, "num_params": facts["num_params"]},
+        **{"model": "resnet18", "data": "digits", "augment": "crop_rotate_cutout"},
+        **{"weight_decay": 0.05, "width": 8, "batch_size": 8, "epochs": 1, "num_params": facts["num_params"]},
     }
