@@ -163,6 +163,10 @@ CASES: dict[str, list[Bad]] = {
     "Names": [
         Bad("train optimizer.lrr=0.1", "Did you mean optimizer.lr?"),
         Bad("train norm=lm", "Did you mean norm=ln? Valid: bn, gn, in, ln, ln2d, none."),
+        Bad("train augment=seed", "augment=seed is called augment=crop_rotate_cutout now."),
+        Bad("train experiment=seed_ln", "experiment=seed_ln is called experiment=resnet18_ln now."),
+        Bad("train --config-dir <here> experiment=mine", "augment=seed_flip is called augment=crop_flip_cutouts now.", 1,
+            prepare=file("experiment/mine.yaml", "# @package _global_\ndefaults: [{override /augment: seed_flip}]")),
         Bad("train epochs=5", "Did you mean trainer.max_epochs?"),
         Bad("train optmizer=adam", "Did you mean optimizer?"),
         Bad("train norm=null", "norm=None does not exist. Did you mean norm=none?"),
@@ -266,6 +270,7 @@ CASES: dict[str, list[Bad]] = {
     "Sweeps": [
         Bad("train norm=bn,ln", "asks for several runs: add -m"),
         Bad("train -m norm=bn,lm", "Did you mean norm=ln?"),
+        Bad("train -m augment=none,seed", "augment=seed is called augment=crop_rotate_cutout now."),
         Bad("train -m optimizer=sgd,adam optimizer.momentum=0.5", "optimizer.momentum does not exist"),
         Bad("train -m 'seed=range(0,5,0)'", "must not be zero"),
         Bad("train -m 'seed=glob(*)'", "sweeps over nothing"),

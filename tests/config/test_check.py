@@ -1,10 +1,12 @@
 """Mistakes on the command line: one line that names the way out."""
 
+from pathlib import Path
+
 import pytest
 
 from src.config.check import check
 from src.config.cli import prepare
-from src.config.errors import ConfigError
+from src.config.errors import RENAMED, ConfigError
 from src.config.identity import identity, plain, what_matters
 from src.config.multirun import multirun
 
@@ -120,3 +122,11 @@ def test_what_is_typed_wins_over_a_comparisons_own_values() -> None:
         prepare(["experiment=norms", "norm=bn,lm"])
     with pytest.raises(ConfigError, match="rerun must be one of unfinished, failed, all: got some"):
         prepare(["-m", "norm=bn,ln", "rerun=some"])
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_an_old_name_is_answered_with_the_new_one(old: str, new: str) -> None:
+    assert not Path(f"conf/{old}.yaml").exists()
+    check([new], sweep=False)  # this one exists
+    with pytest.raises(ConfigError, match=f"{old.replace('/', '=')} is called {new} now"):
+        check([old.replace("/", "=")], sweep=False)
