@@ -26,12 +26,13 @@ def on_net(net: nn.Module, values: Tensor) -> Tensor:
 
 @contextmanager
 def capture(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
-    """Collect what the named layers return while `net.forward` runs; `net(…)` may be compiled, without hooks.
+    """Collect the maps (B, C, h, w) that the named layers return while `net.forward` runs.
 
-    What flows on is a copy, so that a later in-place operation does not change what was collected.
+    `net(…)` may be compiled, without hooks. What flows on is a copy, so that a later in-place operation does
+    not change what was collected.
 
     Raises:
-        ValueError: the network has no layer of that name, or the layer returns something else than a tensor.
+        ValueError: the network has no layer of that name, or the layer returns something else than maps.
     """
     found: dict[str, Tensor] = {}
     modules = {name: layer_named(net, name) for name in layers}
@@ -40,6 +41,11 @@ def capture(net: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]
         if not isinstance(output, Tensor):
             raise ValueError(
                 f"layer {name} returns {type(output).__name__}, not a tensor: choose another layer."
+            )
+        if output.dim() != 4:
+            raise ValueError(
+                f"layer {name} returns {tuple(output.shape)}, not maps (B, C, h, w): "
+                f"choose a layer before the pooling."
             )
         found[name] = output
         return output.clone()

@@ -33,12 +33,6 @@ def grad_cam(net: nn.Module, images: Tensor, targets: Tensor, layers: Sequence[s
         inputs = on_net(net, images).requires_grad_()  # also a network whose weights are frozen has a graph
         logits = net.forward(inputs)
         score = logits.gather(1, on_net(net, targets).unsqueeze(1)).sum()
-        for name, activation in activations.items():
-            if activation.dim() != 4:
-                raise ValueError(
-                    f"layer {name} returns {tuple(activation.shape)}, not maps (B, C, h, w): "
-                    f"choose a layer before the pooling."
-                )
         names = list(activations)
         gradients = torch.autograd.grad(score, [activations[name] for name in names])
         return {
@@ -56,12 +50,17 @@ def weighted_sum(activations: Tensor, gradients: Tensor) -> Tensor:
 def captum_grad_cam(
     net: nn.Module, images: Tensor, targets: Tensor, layers: Sequence[str]
 ) -> dict[str, Tensor]:
-    """The same maps by Captum's `LayerGradCam`, a forward and a backward pass for each layer."""
+    """The same maps by Captum's `LayerGradCam`, a forward and a backward pass for each layer.
+
+    Arguments, result and errors are those of `grad_cam`.
+    """
     from captum.attr import LayerGradCam
 
     maps = {}
     with explaining(net):
+        inputs, classes = on_net(net, images).requires_grad_(), on_net(net, targets)
         for name in layers:
-            method = LayerGradCam(net.forward, layer_named(net, name))
-            maps[name] = method.attribute(on_net(net, images), on_net(net, targets)).detach()
+            with capture(net, [name]):  # refuses a layer without maps
+                method = LayerGradCam(net.forward, layer_named(net, name))
+                maps[name] = method.attribute(inputs, classes).detach()
     return maps

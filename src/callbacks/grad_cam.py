@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.attribution.capture import layer_named, map_layers
-from src.attribution.grad_cam import grad_cam
+from src.attribution.grad_cam import captum_grad_cam
 from src.callbacks.evaluation import Evaluation
 from src.callbacks.mistakes import MistakesCallback, cases, show_pages
 from src.drawing.mistakes import grad_cam_block
@@ -36,7 +36,7 @@ class GradCam(MistakesCallback):
         every_n_epochs: int | None = 5,
         num_images: int = 25,
         layers: Sequence[str] | None = None,
-        method: Method = grad_cam,
+        method: Method = captum_grad_cam,
     ) -> None:
         super().__init__(folder=folder, every_n_epochs=every_n_epochs, num_images=num_images)
         self.layers, self.method = layers, method

@@ -15,6 +15,8 @@ from src.models.resnet import ResNet
 from src.models.resnet9 import ResNet9
 from tests.attribution.nets import NORMS, images, relative, resnet
 
+METHODS = pytest.mark.parametrize("method", [grad_cam, captum_grad_cam])
+Method = Callable[..., dict[str, Tensor]]
 STAGES = ["stage1", "stage2", "stage3", "stage4"]
 TARGETS = torch.tensor([3, 1, 4, 1, 5, 9])
 
@@ -78,8 +80,8 @@ def test_agrees_with_the_grad_cam_package(norm: str, layer: str) -> None:
 
 
 @pytest.mark.parametrize("norm", NORMS)
-@pytest.mark.parametrize("method", [grad_cam, captum_grad_cam])
-def test_leaves_no_trace(norm: str, method: Callable[..., object]) -> None:
+@METHODS
+def test_leaves_no_trace(norm: str, method: Method) -> None:
     net = resnet(norm)
     net.train()
     net.stage2.eval()  # a mixture, to be found again
@@ -96,26 +98,28 @@ def test_leaves_no_trace(norm: str, method: Callable[..., object]) -> None:
     assert not any(module._forward_hooks for module in net.modules())
 
 
-def test_works_in_a_test_pass_on_a_frozen_and_on_a_compiled_network() -> None:
+@METHODS
+def test_works_in_a_test_pass_on_a_frozen_and_on_a_compiled_network(method: Method) -> None:
     net = resnet("bn").eval()
-    want = grad_cam(net, images(), TARGETS, STAGES)
+    want = method(net, images(), TARGETS, STAGES)
     with torch.inference_mode():
         inputs, targets = images(), TARGETS.clone()  # inference tensors
-        in_test = grad_cam(net, inputs, targets, STAGES)
+        in_test = method(net, inputs, targets, STAGES)
     net.requires_grad_(False)
-    frozen = grad_cam(net, images(), TARGETS, STAGES)
+    frozen = method(net, images(), TARGETS, STAGES)
     net.requires_grad_(True)
     net.compile(backend="eager")
     net(images())  # compiles: from now on a call runs the compiled graph
-    compiled = grad_cam(net, images(), TARGETS, STAGES)
+    compiled = method(net, images(), TARGETS, STAGES)
     for maps in (in_test, frozen, compiled):
         assert all(torch.equal(maps[stage], want[stage]) for stage in STAGES)
 
 
-def test_a_layer_before_an_in_place_operation_keeps_its_own_output() -> None:
+@METHODS
+def test_a_layer_before_an_in_place_operation_keeps_its_own_output(method: Method) -> None:
     # norm1 is followed by an in-place ReLU: its own output is negative in places, the ReLU's is not
     net = resnet("ln")
-    maps = grad_cam(net, images(), TARGETS, ["stage2.block1.norm1"])["stage2.block1.norm1"]
+    maps = method(net, images(), TARGETS, ["stage2.block1.norm1"])["stage2.block1.norm1"]
     net.eval()
     block = net.stage2.block1
     x = net.stage1(net.stem(images()))
@@ -146,12 +150,13 @@ def test_default_layers_are_the_last_four_with_maps() -> None:
     assert map_layers(resnet("bn"), 8) == ["stem", "stage1", "stage2", "stage3"]  # stage4 is one pixel
 
 
-def test_layers_that_cannot_be_shown_are_named() -> None:
+@METHODS
+def test_layers_that_cannot_be_shown_are_named(method: Method) -> None:
     net = resnet("bn")
     with pytest.raises(ValueError, match="ResNet has no layer 'stage5'. Did you mean stage"):
-        grad_cam(net, images(), TARGETS, ["stage5"])
+        method(net, images(), TARGETS, ["stage5"])
     with pytest.raises(ValueError, match=r"layer head returns \(6, 10\), not maps"):
-        grad_cam(net, images(), TARGETS, ["head"])
+        method(net, images(), TARGETS, ["head"])
 
     class Pair(nn.Module):
         def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -166,4 +171,4 @@ def test_layers_that_cannot_be_shown_are_named() -> None:
             return self.head(self.pair(x)[0].mean((2, 3)))
 
     with pytest.raises(ValueError, match="layer pair returns tuple, not a tensor"):
-        grad_cam(Net(), images(), TARGETS, ["pair"])
+        method(Net(), images(), TARGETS, ["pair"])

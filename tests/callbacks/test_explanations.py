@@ -203,15 +203,26 @@ def test_a_wrong_layer_is_told_before_training(run_tiny: Callable[..., Path], tm
     assert "epochs" not in read_summary(summary.parent)
 
 
-def test_captum_itself_can_draw_the_maps(run_tiny: Callable[..., Path]) -> None:
-    overrides = ["data=digits", "model.width=8", "trainer.max_epochs=1", "trainer.limit_train_batches=1"]
-    overrides += ["callbacks.grad_cam.num_images=3", "callbacks.grad_cam.layers=[stage2.block1,stem]"]
-    one_pass = run_tiny(*overrides)
-    method = "callbacks.grad_cam.method._target_=src.attribution.grad_cam.captum_grad_cam"
-    captum = run_tiny(*overrides, method)
-    a, b = (np.asarray(Image.open(run / "grad_cam.png")).astype(float) for run in (one_pass, captum))
-    assert a.shape == b.shape
-    assert np.abs(a - b).max() <= 2
+FEW = ["data=digits", "model.width=8", "trainer.max_epochs=1", "trainer.limit_train_batches=1"]
+FEW += ["callbacks.grad_cam.num_images=3", "callbacks.grad_cam.layers=[stage2.block1,stem]"]
+
+
+def test_tensorboard_shows_what_captum_computes_and_one_pass_the_same(
+    run_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import captum.attr
+
+    class UpsideDown(captum.attr.LayerGradCam):  # type: ignore[misc]
+        def attribute(self, *args: Any, **kwargs: Any) -> torch.Tensor:
+            return -super().attribute(*args, **kwargs)
+
+    def shown(*how: str) -> np.ndarray:
+        return picture(events(run_tiny(*FEW, *how)), "test/grad_cam/1").astype(float)
+
+    captums, one_pass = shown(), shown("callbacks=one_pass")
+    assert np.abs(captums - one_pass).max() <= 2
+    monkeypatch.setattr(captum.attr, "LayerGradCam", UpsideDown)
+    assert np.abs(captums - shown()).max() > 100
 
 
 CASES = {
