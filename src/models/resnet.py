@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from src.models.init import Init, kaiming
+from src.models.init import Init, keep
 from src.models.norms import NormLayer
 
 
@@ -74,7 +74,7 @@ class ResNet(nn.Module):
         width: int = 64,
         strides: Sequence[int] = (1, 1, 2, 2),
         num_blocks: Sequence[int] = (2, 2, 2, 2),
-        init: Init = kaiming,
+        init: Init = keep,
     ) -> None:
         super().__init__()
         if len(strides) != len(num_blocks):

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
-from src.models.init import Init, kaiming
+from src.models.init import Init, keep
 from src.models.norms import NormLayer
 
 
@@ -55,7 +55,7 @@ class ResNet9(nn.Module):
         norm_layer: NormLayer = nn.BatchNorm2d,
         *,
         width: int = 64,
-        init: Init = kaiming,
+        init: Init = keep,
     ) -> None:
         super().__init__()
         if width < 1:
