@@ -31,6 +31,8 @@ few hundred batches, raise the learning rate after each, and see at which rate t
   smoothing=0.05     share of the sweep over which losses are averaged; an average that keeps 0.98 a step
                      (Gugger 2018, "How Do You Find A Good Learning Rate") is that of 1000 steps
   stop=4             end where the smoothed loss exceeds its lowest value times this
+  validate=0         look at the loss of so many validation images instead of the batch's; slower
+  skip_start=0 skip_end=0   steps at either end that the suggestion and the picture leave out
   out=<folder>       where results go; outputs/find_lr/runs/<time>_<overrides> if not given
   --quiet            print optimizer.lr=<suggestion> and nothing else
 
@@ -56,6 +58,9 @@ OWN = {
     "mode": "exponential",
     "smoothing": "0.05",
     "stop": "4",
+    "validate": "0",
+    "skip_start": "0",
+    "skip_end": "0",
     "out": "",
 }
 MIN_STEPS = 20  # fewer show no curve
@@ -70,6 +75,9 @@ class Sweep(NamedTuple):
     mode: Any  # exponential or linear
     smoothing: float
     stop: float
+    validate: int  # images
+    skip_start: int  # steps
+    skip_end: int
 
 
 def main(args: Sequence[str]) -> int:
@@ -124,12 +132,12 @@ def sweep_of(own: dict[str, str]) -> Sweep:
         ConfigError: one of them cannot work.
     """
     numbers: dict[str, float] = {}
-    for key in ("low", "high", "steps", "smoothing", "stop"):
+    for key in ("low", "high", "steps", "smoothing", "stop", "validate", "skip_start", "skip_end"):
         try:
             numbers[key] = float(own[key])
         except ValueError:
             raise ConfigError(f"{key} must be a number: got {own[key]}. Default: {OWN[key]}.") from None
-    low, high, steps, smoothing, stop = numbers.values()
+    low, high, steps, smoothing, stop, validate, *skips = numbers.values()
     wrong = {
         f"low and high must be 0 < low < high: got low={own['low']} high={own['high']}.": 0
         < low
@@ -140,11 +148,18 @@ def sweep_of(own: dict[str, str]) -> Sweep:
         f"mode must be exponential or linear: got {own['mode']}.": own["mode"] in ("exponential", "linear"),
         f"smoothing must be above 0 and at most 0.5: got {own['smoothing']}.": 0 < smoothing <= 0.5,
         f"stop must be above 1: got {own['stop']}.": stop > 1,
+        f"validate must be a number of images, 0 or more: got {own['validate']}.": validate.is_integer()
+        and validate >= 0,
+        f"skip_start and skip_end must be 0 or more and leave {MIN_STEPS} of {own['steps']} steps: "
+        f"got skip_start={own['skip_start']} skip_end={own['skip_end']}.": all(
+            skip.is_integer() and skip >= 0 for skip in skips
+        )
+        and steps - sum(skips) >= MIN_STEPS,
     }
     for message, right in wrong.items():
         if not right:
             raise ConfigError(message)
-    return Sweep(low, high, int(steps), own["mode"], smoothing, stop)
+    return Sweep(low, high, int(steps), own["mode"], smoothing, stop, int(validate), *map(int, skips))
 
 
 def log_to(path: Path, *, quiet: bool) -> None:

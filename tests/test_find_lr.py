@@ -10,16 +10,20 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import (
     STORE_EVERYTHING_SIZE_GUIDANCE,
     EventAccumulator,
 )
+from torch.nn import functional as F
 
 from src import find_lr
 from src.config.build import build
+from src.engine.range_test import conclude
 from src.notebook import compose
 from src.optim.param_groups import l1_norm
+from src.optim.range_test import learning_rates
 
 TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer=cpu"]
 
@@ -109,6 +113,34 @@ def test_a_rate_that_still_gains_is_said(tmp_path: Path, capsys: pytest.CaptureF
     assert "the loss still falls at high=0.02: raise high." in capsys.readouterr().out
 
 
+def test_the_validation_loss_is_that_of_validation_images(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    how = ["loss.label_smoothing=0.5", "module.l1=0.01", "steps=30", "validate=1000", f"out={out}", "--quiet"]
+    find_lr.main([*TINY, *how])
+    cfg = compose(*TINY).cfg
+    L.seed_everything(0, verbose=False)
+    data, net = build(cfg.data), build(cfg.model).eval()
+    data.setup("fit")
+    labels = torch.as_tensor(data.val_data.labels[data.val_indices])
+    want = F.cross_entropy(net(data.eval_inputs("val", data.val_indices)), labels)
+    assert rows(out)[0]["loss"] == pytest.approx(want.item(), rel=1e-4)  # plain, of all 180 images
+    assert find_lr.main([*TINY, "data.num_val=0", "validate=10", f"out={tmp_path / 'none'}"]) == 1
+    assert "there are no validation images" in (tmp_path / "none" / "traceback.txt").read_text()
+
+
+def test_what_is_skipped_is_in_the_file_but_chooses_nothing(tmp_path: Path) -> None:
+    # Lowest at rate 0.15, and a second time at 0.6; 0.3 to 0.5 alone falls to its end
+    lrs = learning_rates(0.0, 1.0, 100, "linear")
+    losses = 2.3 - np.exp(-(((lrs - 0.15) / 0.08) ** 2)) - 0.8 * np.exp(-(((lrs - 0.6) / 0.08) ** 2))
+    sweep = find_lr.sweep_of(find_lr.OWN | {"low": "1e-9", "high": "1", "steps": "100", "mode": "linear"})
+    for skip_start, skip_end, rate in ((0, 0, 0.15), (30, 0, 0.6), (30, 50, 0.5)):
+        one = sweep._replace(skip_start=skip_start, skip_end=skip_end)
+        found = conclude(lrs, losses, one, tmp_path, loss="training")
+        assert found is not None
+        assert found.minimum == pytest.approx(rate, abs=0.05)
+        assert len(rows(tmp_path)) == 100
+
+
 def test_what_the_test_cannot_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = [*TINY, "data.num_classes=7", f"out={tmp_path / 'out'}"]
     assert find_lr.main(args) == 1
@@ -127,6 +159,10 @@ def test_arguments_that_cannot_work(tmp_path: Path, capsys: pytest.CaptureFixtur
         "smoothing must be above 0 and at most 0.5: got 0.98.": ["smoothing=0.98"],
         "smoothing must be above 0 and at most 0.5: got nan.": ["smoothing=nan"],
         "stop must be above 1: got 1.": ["stop=1"],
+        "validate must be a number of images, 0 or more: got -1.": ["validate=-1"],
+        "skip_start and skip_end must be 0 or more and leave 20 of 30 steps: got skip_start=8 skip_end=3.": [
+            *("steps=30", "skip_start=8", "skip_end=3")
+        ],
         "step does not exist. Did you mean steps?": ["step=30"],
         "cannot read '--steps=30': arguments are written key=value. Did you mean steps?": ["--steps=30"],
         "ckpt_path plays no part: the test starts from fresh weights. Leave it out.": ["ckpt_path=x"],

@@ -1,5 +1,6 @@
 """Which classes the network takes for which."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,23 +12,30 @@ from src.drawing.charts import as_image, confusion_figure, per_class_figure
 from src.drawing.sheet import packed, save
 from src.metrics.errors import Pair, PerClass, confused_pairs, confusion_matrix, per_class
 
+log = logging.getLogger(__name__)
+
+MAX_LINES = 20  # classes on the terminal
+
 
 class Confusion(EvaluationCallback):
     """At the test: confusion matrix, the most confused pairs, precision, recall and F1 of each class.
 
+    The accuracy of each class is logged, too.
+
     Args:
         folder: where the figures are left as PNG files.
         num_pairs: confused pairs listed.
+        percent: the matrix shows percentages of each row instead of images.
     """
 
-    def __init__(self, *, folder: str, num_pairs: int = 15) -> None:
+    def __init__(self, *, folder: str, num_pairs: int = 15, percent: bool = False) -> None:
         super().__init__()
-        self.folder, self.num_pairs = Path(folder), num_pairs
+        self.folder, self.num_pairs, self.percent = Path(folder), num_pairs, percent
 
     def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
         matrix, scores = confusion_matrix(seen.predictions), per_class(seen.predictions)
         figures = {
-            "confusion": confusion_figure(matrix, seen.class_names),
+            "confusion": confusion_figure(matrix, seen.class_names, percent=self.percent),
             "per_class": per_class_figure(scores, seen.class_names),
         }
         for name, figure in figures.items():
@@ -36,6 +44,19 @@ class Confusion(EvaluationCallback):
             save(picture, self.folder, name)
         seen.add_text("confused_pairs", pairs_table(confused_pairs(matrix, self.num_pairs), seen.class_names))
         seen.add_text("per_class", per_class_table(scores, seen.class_names))
+        log.info("\n%s", accuracy_by_class(scores, seen.class_names))
+
+
+def accuracy_by_class(scores: PerClass, class_names: Sequence[str]) -> str:
+    """One line a class, the lowest accuracy first; of many classes the lowest ones."""
+    order = np.argsort(scores.recall, kind="stable")  # NaN, a class without images, is last
+    lines = [f"accuracy by class ({scores.num_images.sum():,} images)"]
+    for k in order[:MAX_LINES]:
+        share = "-" if np.isnan(scores.recall[k]) else f"{scores.recall[k]:.1%}"
+        lines.append(f"  {class_names[k]:<24} {share:>6}")
+    if len(order) > MAX_LINES:
+        lines.append(f"  and {len(order) - MAX_LINES} more classes, none lower: per_class in TensorBoard")
+    return "\n".join(lines)
 
 
 def pairs_table(pairs: Sequence[Pair], class_names: Sequence[str]) -> str:

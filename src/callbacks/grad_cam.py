@@ -19,9 +19,10 @@ Method = Callable[[nn.Module, Tensor, Tensor, Sequence[str]], dict[str, Tensor]]
 class GradCam(MistakesCallback):
     """Grad-CAM of mistakes, for the predicted and the actual class, in several layers.
 
-    TensorBoard gets pages of `PAGE` mistakes, the run's folder one sheet of the first six.
+    TensorBoard gets pages of `PAGE` mistakes, the run's folder one sheet of the first ones.
 
     Args:
+        num_in_png: mistakes in `grad_cam.png`.
         layers: dotted names; None: the last four parts with maps, such as a ResNet's stages.
         method: (net, images, targets, layers) -> maps, of `src.attribution.grad_cam`.
     """
@@ -35,11 +36,12 @@ class GradCam(MistakesCallback):
         folder: str,
         every_n_epochs: int | None = 5,
         num_images: int = 25,
+        num_in_png: int = 6,
         layers: Sequence[str] | None = None,
         method: Method = captum_grad_cam,
     ) -> None:
         super().__init__(folder=folder, every_n_epochs=every_n_epochs, num_images=num_images)
-        self.layers, self.method = layers, method
+        self.num_in_png, self.layers, self.method = num_in_png, layers, method
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Find the layers now: a wrong name must not wait for the end of a training."""
@@ -58,4 +60,4 @@ class GradCam(MistakesCallback):
             grad_cam_block(case, {layer: pairs[layer][:, row] for layer in layers})
             for row, case in enumerate(cases(seen, rows))
         ]
-        show_pages(self, seen, blocks)
+        show_pages(self, seen, blocks, self.num_in_png)

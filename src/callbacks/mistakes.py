@@ -65,10 +65,12 @@ def cases(seen: Evaluation, rows: np.ndarray) -> list[Case]:
     ]
 
 
-def show_pages(callback: MistakesCallback, seen: Evaluation, blocks: list[Image.Image]) -> None:
-    """Pages of five in TensorBoard, as `grad_cam/1` …, and the first six in two columns on a slide."""
+def show_pages(
+    callback: MistakesCallback, seen: Evaluation, blocks: list[Image.Image], num_in_png: int
+) -> None:
+    """Pages of five in TensorBoard, as `grad_cam/1` …, and the first ones in two columns as a PNG file."""
     for start in range(0, len(blocks), PAGE):
         page = packed(grid(blocks[start : start + PAGE], columns=1, gap=14))
         seen.add_image(f"{callback.name}/{start // PAGE + 1}", page)
     if seen.stage == "test":
-        save(packed(grid(blocks[:6], columns=2, gap=14)), callback.folder, callback.name)
+        save(packed(grid(blocks[:num_in_png], columns=2, gap=14)), callback.folder, callback.name)

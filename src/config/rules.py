@@ -103,6 +103,7 @@ RULES: dict[str, Rule] = {
     "machine.threads": Rule(lambda x: 1 <= x <= 1024 and x == int(x), "a whole number from 1 to 1024"),
     "callbacks.samples.num_images": at_least(1),
     **{f"callbacks.{name}.num_images": at_least(0) for name in ("misclassified", "grad_cam", "evidence")},
+    **{f"callbacks.{name}.num_in_png": at_least(1) for name in ("grad_cam", "evidence")},
     **{f"callbacks.{name}.every_n_epochs": at_least(1) for name in ("misclassified", "grad_cam", "evidence")},
     "callbacks.early_stopping.patience": at_least(1),
     "callbacks.last.every_minutes": above(0),

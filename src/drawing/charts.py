@@ -16,8 +16,10 @@ MAX_NUMBERED = 20  # classes; a larger matrix has no room for numbers and names
 MAX_BARS = 40  # classes
 
 
-def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
+def confusion_figure(matrix: np.ndarray, class_names: Sequence[str], *, percent: bool = False) -> Figure:
     """Confusion matrix (K, K): the colour is the share of the actual class, the number counts images.
+
+    With `percent` the number is the percentage of the actual class, on the diagonal, too.
 
     Mistakes are few beside hits: the colours are scaled to the mistakes, and the diagonal has none.
     """
@@ -31,7 +33,8 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
     axes.imshow(mistakes, cmap="Oranges", vmin=0, vmax=top)
     axes.set_xlabel(f"predicted (darkest: {top:.0%} of a row)", color=PREDICTED)
     axes.set_ylabel("actual", color=ACTUAL)
-    axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%})")
+    unit = ", % of each row" if percent else ""
+    axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%}){unit}")
     if count > MAX_NUMBERED:
         return figure
     axes.set_xticks(range(count), class_names, rotation=45, ha="right")
@@ -41,9 +44,8 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str]) -> Figure:
             ink = "white" if mistakes[a, p] > 0.6 * top else INK if matrix[a, p] else "#bbbbbb"
             weight = "bold" if a == p else "normal"
             size = 8 if count <= 10 else 6
-            axes.text(
-                p, a, str(matrix[a, p]), ha="center", va="center", color=ink, fontsize=size, weight=weight
-            )
+            number = f"{100 * shares[a, p]:.1f}" if percent else str(matrix[a, p])
+            axes.text(p, a, number, ha="center", va="center", color=ink, fontsize=size, weight=weight)
     return figure
 
 

@@ -11,9 +11,18 @@ MARGIN = 1.3  # the axis ends at the first smoothed loss times this, and starts 
 
 
 def range_test_figure(
-    lrs: np.ndarray, losses: np.ndarray, smooth: np.ndarray, found: Suggestion | None
+    lrs: np.ndarray,
+    losses: np.ndarray,
+    smooth: np.ndarray,
+    found: Suggestion | None,
+    *,
+    scale: str = "log",
+    loss: str = "training",
 ) -> Figure:
-    """Loss against learning rate (log axis), raw and smoothed (all (n,)), and both suggestions."""
+    """A training or validation loss against the learning rate, raw and smoothed, and both suggestions.
+
+    Arrays are (n,); `scale`, log or linear, is that of the axis of learning rates.
+    """
     figure = Figure(figsize=(1.4 * WIDTH, WIDTH), layout="constrained")
     axes = figure.subplots()
     axes.plot(lrs, losses, ".", ms=3, color="#aaaaaa", label="a step's loss")
@@ -23,8 +32,9 @@ def range_test_figure(
         axes.axvline(found.steepest, color=FAINT, ls="--", label=f"steepest descent: {found.steepest:.3g}")
         axes.plot(found.minimum, smooth[found.minimum_step], "o", color=PREDICTED)
         axes.plot(found.steepest, smooth[found.steepest_step], "o", color=FAINT)
-    axes.set(xscale="log", xlabel="learning rate", ylabel="training loss")
-    axes.set_ylim(smooth.min() / MARGIN, MARGIN * smooth[0])  # a loss that blows up would hide the rest
+    axes.set(xscale=scale, xlabel="learning rate", ylabel=f"{loss} loss")
+    if len(smooth):
+        axes.set_ylim(smooth.min() / MARGIN, MARGIN * smooth[0])  # a loss that blows up would hide the rest
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
     axes.set_title("learning rate range test")

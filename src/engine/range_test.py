@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import warnings
 from collections.abc import Iterator
 from itertools import count
@@ -10,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import lightning as L
 import numpy as np
+import torch
 from omegaconf import DictConfig
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
@@ -21,6 +26,7 @@ from src.drawing.charts import as_image
 from src.drawing.range_test import range_test_figure
 from src.drawing.sheet import as_chw
 from src.engine.quiet import quiet
+from src.metrics.cost import evaluating
 from src.optim.range_test import Suggestion, decay, learning_rates, range_test, smoothed, suggest
 
 if TYPE_CHECKING:
@@ -47,10 +53,20 @@ def find_lr(cfg: DictConfig, sweep: "Sweep", *, show_progress: bool) -> Suggesti
     module = precision.convert_module(module).to(device)
     optimizer = module.make_optimizer()
 
+    def moved(batch: Any) -> Any:
+        return module.transfer_batch_to_device(precision.convert_input(batch), device, 0)
+
     def loss_of(batch: Any) -> Any:
-        batch = module.transfer_batch_to_device(precision.convert_input(batch), device, 0)
         with precision.forward_context():
-            return training_loss(module, batch)
+            return training_loss(module, moved(batch))
+
+    held_out = [moved(batch) for batch in validation_batches(datamodule, sweep.validate)]
+
+    def validation_loss() -> float:
+        """Plain cross-entropy, as `val/loss` is."""
+        with torch.no_grad(), evaluating(module), precision.forward_context():
+            total = sum(F.cross_entropy(module(x), labels, reduction="sum").item() for x, labels in held_out)
+        return float(total / sum(len(labels) for _, labels in held_out))
 
     lrs = learning_rates(sweep.low, sweep.high, sweep.steps, sweep.mode)
     losses = range_test(
@@ -70,20 +86,12 @@ def find_lr(cfg: DictConfig, sweep: "Sweep", *, show_progress: bool) -> Suggesti
         clip=lambda: precision.clip_gradients(
             optimizer, trainer.gradient_clip_val or 0.0, trainer.gradient_clip_algorithm or "norm"
         ),
+        look=validation_loss if held_out else None,
     )
     if not len(losses):
         raise ValueError("the loss is not finite at the very first step: look at the data and the network.")
-    found = suggest(lrs, losses, steps=sweep.steps, smoothing=sweep.smoothing)
-    report(
-        Path(cfg.paths.run_dir),
-        lrs[: len(losses)],
-        losses,
-        smoothed(losses, decay(sweep.steps, sweep.smoothing)),
-        found,
-    )
-    if found and found.minimum_step >= (1 - 2 * sweep.smoothing) * sweep.steps:  # in the median's last window
-        log.info("the loss still falls at high=%g: raise high.", sweep.high)
-    return found
+    what = "validation" if held_out else "training"
+    return conclude(lrs[: len(losses)], losses, sweep, Path(cfg.paths.run_dir), loss=what)
 
 
 def training_loss(module: Any, batch: Any) -> Any:
@@ -94,6 +102,22 @@ def training_loss(module: Any, batch: Any) -> Any:
         return module.training_step(batch, 0)
 
 
+def validation_batches(datamodule: Any, count: int) -> list[tuple[Tensor, Tensor]]:
+    """About `count` validation images, spread over all of them, with their labels; none for 0.
+
+    Raises:
+        ValueError: there are no validation images.
+    """
+    if not count:
+        return []
+    data, indices = datamodule.eval_data("val")
+    if not len(indices):
+        raise ValueError("there are no validation images: set data.num_val, or validate=0.")
+    chosen = indices[:: math.ceil(len(indices) / count)]
+    batches = np.array_split(chosen, math.ceil(len(chosen) / datamodule.batch_size))
+    return [(datamodule.eval_inputs("val", at), torch.as_tensor(data.labels[at])) for at in batches]
+
+
 def endless(loader: DataLoader[Any]) -> Iterator[Any]:
     """Training batches, epoch after epoch, in the order in which training sees them."""
     for epoch in count():
@@ -101,19 +125,28 @@ def endless(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
 
 
-def report(
-    out: Path,
-    lrs: np.ndarray,
-    losses: np.ndarray,
-    smooth: np.ndarray,
-    found: Suggestion | None,
-) -> None:
+def conclude(
+    lrs: np.ndarray, losses: np.ndarray, sweep: "Sweep", out: Path, *, loss: str
+) -> Suggestion | None:
+    """Suggest a rate from the `loss` before each step, both (n,), and leave the files in `out`."""
+    smooth = smoothed(losses, decay(sweep.steps, sweep.smoothing))
+    kept = slice(sweep.skip_start, max(0, len(losses) - sweep.skip_end))
+    found = suggest(lrs[kept], losses[kept], steps=sweep.steps, smoothing=sweep.smoothing)
+    scale = "log" if sweep.mode == "exponential" else "linear"
+    figure = range_test_figure(lrs[kept], losses[kept], smooth[kept], found, scale=scale, loss=loss)
+    report(out, lrs, losses, smooth, as_image(figure))
+    in_last_window = (1 - 2 * sweep.smoothing) * sweep.steps - sweep.skip_start - sweep.skip_end
+    if found and found.minimum_step >= in_last_window:
+        log.info("the loss still falls at high=%g: raise high.", sweep.high)
+    return found
+
+
+def report(out: Path, lrs: np.ndarray, losses: np.ndarray, smooth: np.ndarray, picture: Image.Image) -> None:
     """Leave find_lr.csv, find_lr.png and TensorBoard's event files in `out`; arrays are (n,)."""
     with whole_file(out / "find_lr.csv") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "lr", "loss", "loss_smoothed"])
         rows.writerows(zip(range(len(lrs)), lrs.tolist(), losses.tolist(), smooth.tolist(), strict=True))
-    picture = as_image(range_test_figure(lrs, losses, smooth, found))
     with whole_file(out / "find_lr.png", "wb") as file:
         picture.save(file, format="png")
     with SummaryWriter(str(out)) as board:

@@ -24,12 +24,17 @@ def num_params(net: nn.Module) -> int:
     return sum(p.numel() for p in net.parameters() if p.requires_grad)
 
 
-def layer_costs(net: nn.Module, image_size: int, num_channels: int = 3) -> list[LayerCost]:
+def layer_costs(
+    net: nn.Module, image_size: int, num_channels: int = 3, *, leaves: bool = False
+) -> list[LayerCost]:
     """Costs of the network's direct children, in the order in which an image meets them.
 
-    MACs are the multiply-accumulates of convolutions and matrix products of one forward pass.
+    MACs are the multiply-accumulates of convolutions and matrix products of one forward pass. `leaves`: of
+    its single layers instead, such as `stage1.block1.conv1`; one that is used twice is there twice.
     """
     names = {child: name for name, child in net.named_children()}
+    if leaves:
+        names = {module: name for name, module in net.named_modules() if not list(module.children())}
     costs: list[LayerCost] = []
     counter = FlopCounterMode(display=False)
     before = 0

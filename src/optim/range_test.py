@@ -57,6 +57,7 @@ def range_test(
     stop: float = 4.0,
     accumulate: int = 1,
     clip: Callable[[], object] = lambda: None,
+    look: Callable[[], float] | None = None,
 ) -> np.ndarray:
     """One step at each of `lrs` in train mode, until the loss blows up; then everything as it was.
 
@@ -72,6 +73,7 @@ def range_test(
         stop: end where the running average of the loss exceeds its lowest value times this.
         accumulate: batches a step; their losses are averaged.
         clip: called between gradients and step.
+        look: another loss of `net` before the step, such as a validation loss; None: the batches' own.
 
     Returns:
         The loss before each step, (n,) float64, n <= len(lrs). One that is not finite ends the sweep
@@ -94,6 +96,8 @@ def range_test(
                 loss = loss_of(batch) / accumulate
                 loss.backward()  # type: ignore[no-untyped-call]
                 total += loss.item()
+            if look:
+                total = look()
             if not math.isfinite(total):
                 break
             losses.append(total)

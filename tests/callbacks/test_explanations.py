@@ -62,6 +62,7 @@ def run_dir(fake_cifar: Path, run_tiny: Callable[..., Path]) -> Path:
     overrides = ["data.num_train=400", "data.num_val=40", "model.width=8", "trainer.max_epochs=2"]
     overrides += ["callbacks.projector.num_images=30", "callbacks.misclassified.every_n_epochs=2"]
     overrides += ["callbacks.grad_cam.every_n_epochs=2", "callbacks.evidence.every_n_epochs=2"]
+    overrides += ["callbacks.grad_cam.num_in_png=2"]
     return run_tiny(*overrides, "trainer.limit_train_batches=20", f"data.root='{fake_cifar}'")
 
 
@@ -160,7 +161,11 @@ def everything_is_there(found: EventAccumulator, run_dir: Path) -> None:
     tags = found.Tags()
     for name in ("grad_cam", "evidence"):
         assert {f"test/{name}/{page}" for page in range(1, 6)} <= set(tags["images"])
-        assert (run_dir / f"{name}.png").is_file()
+        # Five blocks below each other on a page; on the slide two beside each other, or six in three rows
+        block = (picture(found, f"test/{name}/1").shape[0] - 6 * PAGE_GAP) / 5
+        with Image.open(run_dir / f"{name}.png") as slide:
+            num_rows = {"grad_cam": 1, "evidence": 3}[name]
+            assert slide.height == num_rows * block + (num_rows + 1) * PAGE_GAP
     texts = {tag.removesuffix("/text_summary") for tag in tags["tensors"]}
     assert {"guide", "model", "test/confused_pairs", "test/per_class"} <= texts
     assert {f"test_pr/class{k}" for k in range(10)} <= texts

@@ -2,15 +2,20 @@ import io
 import logging
 import sys
 
+import numpy as np
 import pytest
 import torch
 
+from src.callbacks.confusion import accuracy_by_class
 from src.callbacks.epoch_line import epoch_line
-from src.callbacks.model_table import model_table
+from src.callbacks.model_table import layer_table, model_table
 from src.callbacks.samples import sample_grid
 from src.config.console import TqdmHandler
-from src.metrics.cost import LayerCost
+from src.metrics.cost import LayerCost, count_macs, layer_costs
+from src.metrics.errors import per_class
+from src.metrics.predictions import Predictions
 from src.metrics.throughput import Stopwatch
+from src.models.resnet import ResNet
 
 
 def test_epoch_line_as_documented() -> None:
@@ -28,6 +33,33 @@ def test_model_table_adds_up() -> None:
     table = model_table([LayerCost("stem", (4, 8, 8), 100, 2000), LayerCost("head", (10,), 11, 40)])
     assert table.splitlines()[1].split() == ["stem", "4", "x", "8", "x", "8", "100", "2,000"]
     assert table.splitlines()[-1].split() == ["total", "111", "2,040"]
+
+
+def test_layer_table_has_every_layer_and_its_megabytes() -> None:
+    net = ResNet(10, width=8, strides=[1, 2], num_blocks=[1, 1])
+    table = layer_table(layer_costs(net, 32, leaves=True)).splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in table}
+    # 8 x 32 x 32 values of 4 bytes; 3 x 8 x 9 weights of 4 bytes, each used at 1,024 places
+    assert rows["stem.conv"] == ["8", "x", "32", "x", "32", "0.033", "216", "0.001", "221,184"]
+    assert rows["stage2.block1.shortcut.conv"] == [
+        *("16", "x", "16", "x", "16", "0.016", "128", "0.001", "32,768")
+    ]
+    assert rows["total"][1] == f"{sum(p.numel() for p in net.parameters()):,}"
+    assert rows["total"][3] == f"{count_macs(net, 32):,}"
+    assert [line.split()[0] for line in table].count("stage1.block1.relu") == 2  # used twice
+
+
+def test_accuracy_by_class_is_the_share_of_its_images_that_is_right() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1, 1, 2])
+    logits = np.eye(4)[[0, 0, 0, 1, 1, 0, 0, 2]]
+    scores = per_class(Predictions(np.arange(8), labels, logits))
+    assert accuracy_by_class(scores, ["cat", "dog", "frog", "none"]).splitlines() == [
+        "accuracy by class (8 images)",
+        f"  {'dog':<24}  33.3%",
+        f"  {'cat':<24}  75.0%",
+        f"  {'frog':<24} 100.0%",
+        f"  {'none':<24}      -",
+    ]
 
 
 def test_sample_grid_shows_the_original_pixels() -> None:

@@ -1,12 +1,14 @@
 """Sheets and charts: the pixels that were meant lie where they were meant."""
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
 from src.attribution.maps import heat, heat_overlay, signed, signed_overlay
 from src.drawing.charts import as_image, confusion_figure, per_class_figure, reliability_figure
 from src.drawing.mistakes import Answer, Case, captioned, evidence_block, grad_cam_block, percent
+from src.drawing.range_test import range_test_figure
 from src.drawing.sheet import (
     FONT_SIZE,
     GAP,
@@ -128,3 +130,16 @@ def test_the_confusion_figure_writes_the_counts() -> None:
     assert [t.get_text() for t in axes.texts] == ["50", "3", "0", "47"]
     assert axes.get_title() == "97 of 100 right (97.00%)"
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
+
+
+def test_the_confusion_figure_writes_percentages_of_each_row() -> None:
+    axes = confusion_figure(np.array([[30, 10], [0, 2]]), ["cat", "dog"], percent=True).axes[0]
+    assert [t.get_text() for t in axes.texts] == ["75.0", "25.0", "0.0", "100.0"]
+    assert axes.get_title() == "32 of 42 right (76.19%), % of each row"
+
+
+@pytest.mark.parametrize("scale", ["log", "linear"])
+def test_the_range_test_has_the_axis_of_its_mode(scale: str) -> None:
+    values = np.linspace(0.1, 1, 5)
+    axes = range_test_figure(values, values, values, None, scale=scale, loss="validation").axes[0]
+    assert (axes.get_xscale(), axes.get_ylabel()) == (scale, "validation loss")
