@@ -31,7 +31,8 @@ few hundred batches, raise the learning rate after each, and see at which rate t
   smoothing=0.05     share of the sweep over which losses are averaged; an average that keeps 0.98 a step
                      (Gugger 2018, "How Do You Find A Good Learning Rate") is that of 1000 steps
   stop=4             end where the smoothed loss exceeds its lowest value times this
-  validate=0         look at the loss of so many validation images instead of the batch's; slower
+  validate=0         look at the loss of so many validation images instead of the batch's: slower, and for
+                     norm=bn only with a large norm.momentum, which its statistics follow fast enough
   skip_start=0 skip_end=0   steps at either end that the suggestion and the picture leave out
   out=<folder>       where results go; outputs/find_lr/runs/<time>_<overrides> if not given
   --quiet            print optimizer.lr=<suggestion> and nothing else
