@@ -1,10 +1,16 @@
 """docs/dependencies.md tells what is installed, and the lock is one that pip checks."""
 
 import re
+import subprocess
+import sys
 import tomllib
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distributions, version
+from pathlib import Path
+
+import pytest
 
 from src.config.resolvers import CONF_DIR
+from src.reports.summary import read_summary
 
 ROOT = CONF_DIR.parent
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -79,3 +85,17 @@ def test_every_locked_package_has_hashes_and_none_a_place() -> None:
     assert "://" not in LOCK
     assert "--index" not in LOCK
     assert "--find" not in LOCK
+
+
+@pytest.mark.parametrize("experiment", ["resnet18_ln", "speed_94"])
+def test_training_needs_only_the_main_packages(experiment: str, tmp_path: Path) -> None:
+    """Not those of search, reports, export, image-by-image augmentation and launchers."""
+    overrides = [f"experiment={experiment}", "data=digits", "model.width=4", "trainer.max_epochs=1"]
+    overrides += ["trainer.limit_train_batches=2", "trainer=cpu", f"hydra.run.dir={tmp_path / 'run'}"]
+    command = [sys.executable, "-m", "tests.without_packages", "src.train", *overrides]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    facts = read_summary(tmp_path / "run")
+    assert facts["status"] == "completed"
+    assert facts["versions"]["albumentations"] is None
+    assert facts["versions"]["torch"] == version("torch")

@@ -4,7 +4,7 @@ import platform
 import shlex
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,17 @@ def provenance(overrides: Sequence[str], command: str = "src.train") -> dict[str
         "command": shlex.join(["python", "-m", command, *overrides]),
         "git_commit": commit,
         "git_dirty": bool(git("status", "--porcelain")) if commit else None,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
+        "versions": {"python": platform.python_version()} | {name: installed(name) for name in PACKAGES},
         "platform": platform.platform(),
     }
+
+
+def installed(name: str) -> str | None:
+    """A package's version, or None where it is not installed: training alone does not need all of them."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
 
 
 def git(*arguments: str) -> str | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from pytorch_optimizer.optimizer.utils.matrix import zero_power_via_newton_schulz_5
 from torch import Tensor, nn
 from torch.optim import SGD, AdamW
 
@@ -45,6 +46,8 @@ def test_the_step_of_a_matrix_is_its_orthogonal_factor(shape: tuple[int, int]) -
     want = left @ right
     assert (got * want).sum() / (got.norm() * want.norm()) > 0.98
     torch.testing.assert_close(got.double(), newton_schulz(gradient, 5), rtol=0, atol=0.02)
+    theirs = zero_power_via_newton_schulz_5(gradient, 5).float()
+    torch.testing.assert_close(got, theirs, rtol=0, atol=2**-8)  # a bit or two of bfloat16
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
