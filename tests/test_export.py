@@ -123,15 +123,17 @@ def test_a_file_that_gives_other_logits_or_facts_is_removed_and_the_one_before_i
         return lambda _, images, facts: form.dump(net, images, facts | told)
 
     for dump, words in {
-        changed(2e-5): "best.safetensors gives other logits than the network, by up to 2e-05",
-        changed(float("nan")): "gives other logits than the network, by up to nan where 1e-05 is allowed",
+        changed(
+            0.5
+        ): r"gives other logits than the network, by up to 0.5 where \S+ is allowed",
+        changed(float("nan")): r"gives other logits than the network, by up to nan where \S+ is allowed",
         changed(mean="[0, 0, 0]"): "best.safetensors does not give back what it was told: it was removed.",
     }.items():
         monkeypatch.setitem(FORMATS, "safetensors", formats.Format(form.suffix, form.needs, dump, form.load))
         capsys.readouterr()
         assert export.main(args) == 1
         (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("error:")]
-        assert words in line
+        assert re.search(words, line)
         assert (tmp_path / "best.safetensors").read_bytes() == before
         assert not list(tmp_path.glob("*.tmp"))
 

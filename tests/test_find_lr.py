@@ -45,7 +45,7 @@ def test_a_rate_a_picture_and_the_command_to_use_it(
     (typed,) = re.findall(r"^ +python -m src.train (.*)$", said, re.MULTILINE)
     assert typed.replace("'", "").split() == [*overrides, f"optimizer.lr={used}"]
     assert compose(*overrides, f"optimizer.lr={used}").cfg.optimizer.lr == float(used)
-    assert 1e-3 < float(used) < (1 if optimizer == "sgd" else 0.5)
+    assert 1e-3 < float(used) < (4 if optimizer == "sgd" else 0.5)  # where it diverges
 
     (out,) = (tmp_path / "outputs" / "find_lr" / "runs").iterdir()
     assert out.name.endswith(
