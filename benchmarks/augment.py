@@ -141,11 +141,11 @@ def table(repeats: int = REPEATS, batch: int = BATCH) -> Table:
 
 
 def main(repeats: int = REPEATS, batch: int = BATCH) -> None:
-    print(f"{'augment=':<18}{'way':<16}{'images/s':>9}   {'lowest to highest':<20}batched is")
+    print(f"{'augment=':<20}{'way':<16}{'images/s':>9}   {'lowest to highest':<20}batched is")
     for row in rows(repeats=repeats, batch=batch):
         spread = f"{row.low:,.0f} to {row.high:,.0f}"
         print(
-            f"{row.pipeline:<18}{row.way:<16}{row.median:>9,.0f}   {spread:<20}{row.ratio:.1f} x", flush=True
+            f"{row.pipeline:<20}{row.way:<16}{row.median:>9,.0f}   {spread:<20}{row.ratio:.1f} x", flush=True
         )
 
 

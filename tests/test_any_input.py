@@ -127,7 +127,7 @@ def test_any_value_through_the_whole_check_of_a_command(key: str, value: object,
 
 
 @settings(max_examples=400, **SAME)
-@given(values=st.lists(VALUES.map(str), min_size=7, max_size=7))
+@given(values=st.lists(VALUES.map(str), min_size=len(find_lr.OWN), max_size=len(find_lr.OWN)))
 def test_any_value_of_a_commands_own_arguments(values: list[str]) -> None:
     for read in (
         lambda: estimate.speed(values[0]),

@@ -123,9 +123,7 @@ def test_a_file_that_gives_other_logits_or_facts_is_removed_and_the_one_before_i
         return lambda _, images, facts: form.dump(net, images, facts | told)
 
     for dump, words in {
-        changed(
-            0.5
-        ): r"gives other logits than the network, by up to 0.5 where \S+ is allowed",
+        changed(0.5): r"gives other logits than the network, by up to 0.5 where \S+ is allowed",
         changed(float("nan")): r"gives other logits than the network, by up to nan where \S+ is allowed",
         changed(mean="[0, 0, 0]"): "best.safetensors does not give back what it was told: it was removed.",
     }.items():

@@ -1,8 +1,12 @@
 """Albumentations pipelines, image by image, against crops, flips and cutouts made by hand."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from scipy.ndimage import rotate
 
 from src.config.build import build
@@ -157,3 +161,16 @@ def test_a_batch_is_its_images_one_by_one() -> None:
     got = augment(torch.from_numpy(images), draws).numpy()
     want = [augment.one(images[0], (7, 3, 11)), augment.one(images[1], (7, 4, 5))]
     np.testing.assert_array_equal(got, np.stack(want))
+
+
+def test_the_readmes_own_transforms_run() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n(.*?)```", readme, flags=re.DOTALL)
+    augment = build(OmegaConf.create(text)).bind(STATS)
+    image = picture()
+    got = [augment.one(image, key) for key in KEYS]
+    assert {one.shape for one in got} == {image.shape}
+    cut = np.mean([(one == 0).all(axis=-1).sum() >= 64 for one in got])  # holes of 8 x 8
+    assert 0.35 < cut < 0.65
+    as_drawn = {np.allclose(one, normalize(image), atol=1e-5) for one in got}
+    assert as_drawn == {True, False}
