@@ -20,6 +20,7 @@ from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config
 from src.config.identity import flattened, plain
 from src.config.multirun import multirun
+from src.config.precision import precision_override, slow_choice
 from src.config.processes import is_one
 from src.config.resolvers import run_name
 
@@ -81,6 +82,8 @@ def main(args: Sequence[str]) -> int:
     print("", *gpu_lines(pflop, load_seconds, tflops), sep="\n")
     if busy:
         print(f"\n{busy}")
+    for line in {slow_choice(cfg, overrides) for cfg in jobs.values()} - {None}:
+        print(f"\n{line}")
     if sooner := enders(list(jobs.values())):
         print(f"\n{' and '.join(sooner)} may end it sooner: these are all epochs.")
     print(f"\nrun it: {shlex.join(['python', '-m', 'src.train', *flags[:1], *overrides])}")
@@ -118,6 +121,7 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
         if len(typed) > MAX_JOBS_CHECKED:
             raise ConfigError(f"more than {MAX_JOBS_CHECKED} jobs are too many to estimate: sweep less.")
         configs = check(whole.overrides, sweep=True)
+        precision_override(configs)
         common = set.intersection(*map(set, typed))
         names = [run_name(",".join(o for o in job if o not in common)) for job in typed]
         jobs = {f"{k} {name}": cfg for k, (name, cfg) in enumerate(zip(names, configs, strict=True))}

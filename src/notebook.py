@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src import train as command
 from src.config.check import check
 from src.config.console import log_to
+from src.config.precision import precision_override, settle_precision
 from src.config.resolvers import CONF_DIR, new_folder, run_name
 from src.config.resume import with_run_overrides
 
@@ -41,12 +42,13 @@ def compose(*overrides: str) -> Experiment:
         ConfigError: a name, type or value that cannot work, told in one line.
     """
     given = with_run_overrides(list(overrides))
-    check(given, sweep=False)
+    given += precision_override(check(given, sweep=False))
     with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
         cfg = hydra.compose("train", given, return_hydra_config=True)
     options = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
         del cfg["hydra"]
+    settle_precision(cfg)
     return Experiment(cfg, given, options)
 
 

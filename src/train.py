@@ -19,6 +19,7 @@ from src.config.console import log_to_terminal
 from src.config.door import enter
 from src.config.identity import plain
 from src.config.lock import lock
+from src.config.precision import slow_choice
 from src.config.run_folder import begin, settle
 from src.reports.table import results_table, shown, tensorboard_command
 
@@ -152,10 +153,12 @@ def fit(
         plugins=[WholeCheckpoints()],
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
-    summary.update(**cost, device=device_name(trainer))
+    summary.update(**cost, device=device_name(trainer), precision=str(trainer.precision))
     if trainer.is_global_zero:
         log.info("run folder: %s", shown(Path(summary.path.parent)))
-        log.info("device:     %s", summary.facts["device"])
+        log.info("device:     %s, precision %s", summary.facts["device"], trainer.precision)
+        if slow := slow_choice(cfg, summary.facts["overrides"]):
+            log.warning("%s", slow)
     checkpoint = str(ckpt_path) if ckpt_path else None
     fit_and_test(trainer, module, datamodule, ckpt_path=checkpoint, test=test)
 

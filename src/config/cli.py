@@ -16,6 +16,7 @@ from src.config.door import in_words, unforeseen
 from src.config.errors import ConfigError
 from src.config.help import help_text
 from src.config.multirun import ending, multirun, opening, place
+from src.config.precision import precision_override
 from src.config.resume import given, must_be_that_run, quoted, with_run_overrides
 from src.config.sweep import Sweep
 from src.engine.signals import Terminated, listen
@@ -102,16 +103,21 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     whole = multirun(overrides, flag=parsed.multirun)
     if whole is None or parsed.cfg or parsed.info:
         configs = check(overrides, sweep=parsed.multirun)
-        if not parsed.multirun and configs[0].resume not in (None, "auto"):
+        if parsed.cfg or parsed.info:
+            return flags + overrides, None
+        chosen = precision_override(configs)
+        if configs[0].resume not in (None, "auto"):
             must_be_that_run(configs[0])
-        return flags + overrides, None
+        return flags + overrides + chosen, None
     if given(overrides, "resume"):
         raise ConfigError(
             "resume goes on with one run: a sweep (-m) goes on by itself when it is typed again."
         )
-    sweep = place(whole)
+    configs = check(whole.overrides, sweep=True)
+    chosen = precision_override(configs)
+    sweep = place(whole, configs)
     others = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
-    return flags + others + [f"hydra.sweep.dir={quoted(str(sweep.folder))}"], sweep
+    return flags + others + chosen + [f"hydra.sweep.dir={quoted(str(sweep.folder))}"], sweep
 
 
 def fail(message: str, *, code: int) -> NoReturn:

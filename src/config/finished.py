@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.check import apply_all, check_option, check_whole, groups_and_values, parse
 from src.config.errors import ConfigError, plain_words
 from src.config.keys import nearest
+from src.config.precision import settle_precision
 from src.config.resolvers import CONF_DIR
 
 # What a foreign configuration may interpolate: other keys, and what resolvers reckon or read. Others make
@@ -107,6 +108,7 @@ def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] 
                     cfg[part] = saved[part]
         apply_all(values, cfg, cfg.copy())
         check_whole(cfg)
+        settle_precision(cfg)
         resolved = OmegaConf.to_container(cfg, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(plain_words(error)) from None

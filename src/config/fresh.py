@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from src.config.check import check
 from src.config.errors import ConfigError
+from src.config.precision import settle_precision
 from src.config.resolvers import CONF_DIR, run_name
 
 # They change where a run happens, not what is learned
@@ -35,7 +36,9 @@ def fresh_config(overrides: list[str], own: Mapping[str, str], *, command: str) 
             raise ConfigError(f"{key} does not exist. Did you mean {near[0]}?") from None
         raise
     with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        return compose("train", [*overrides, "paths.run_dir=."])
+        cfg = compose("train", [*overrides, "paths.run_dir=."])
+    settle_precision(cfg)
+    return cfg
 
 
 def variant_name(overrides: Sequence[str]) -> str:

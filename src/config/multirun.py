@@ -7,10 +7,10 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.check import check, groups_and_values, job_overrides, parse
+from src.config.check import groups_and_values, job_overrides, parse
 from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import CONF_DIR
 from src.config.sweep import SUMMARY, Sweep, find_sweep, runs_in
@@ -53,13 +53,13 @@ def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
     return Multirun([f"{key}={value}" for key, value in params.items()] + overrides, folder)
 
 
-def place(whole: Multirun) -> Sweep:
-    """Check every job of a sweep, then find and lock its folder.
+def place(whole: Multirun, checked: list[DictConfig]) -> Sweep:
+    """Find and lock the folder of a sweep, whose first jobs are `checked`.
 
     Raises:
-        ConfigError: a job that cannot work, or another process works at the sweep.
+        ConfigError: another process works at the sweep.
     """
-    configs = [plain(cfg) for cfg in check(whole.overrides, sweep=True)]
+    configs = [plain(cfg) for cfg in checked]
     jobs = [identity(what_matters(config)) for config in configs]
     jobs += [" ".join(overrides) for overrides in job_overrides(whole.overrides)[len(jobs) :]]
     first = configs[0]

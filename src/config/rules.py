@@ -111,6 +111,7 @@ RULES: dict[str, Rule] = {
 }
 
 PRECISIONS = (
+    "auto",
     "32-true",
     "bf16-mixed",
     "16-mixed",
@@ -126,6 +127,7 @@ MONITORS = ("val/acc", "val/loss", "train/acc", "train/loss")  # not test/…: t
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.precision": PRECISIONS,
+    "auto_precision": ("32-true", "bf16-mixed"),
     "trainer.profiler": ("simple", "advanced"),
     "callbacks.best.monitor": MONITORS,
     "callbacks.early_stopping.monitor": MONITORS,

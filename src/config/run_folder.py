@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.cli import RunFailed
 from src.config.console import leave, log_to
 from src.config.identity import NAME, identity, plain, what_matters
+from src.config.precision import settle_precision
 from src.config.resolvers import new_folder
 from src.config.sweep import SUMMARY, left_alone, read, run_before
 from src.reports.table import shown
@@ -29,6 +30,7 @@ def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
     What was begun before goes on in its folder, unless it is done; a folder that holds another run is not
     touched. Who asks for `resume` has a run go on that failed, too.
     """
+    settle_precision(cfg)
     run_dir, key = Path(cfg.paths.run_dir), identity(what_matters(plain(cfg)))
     auto, rerun = cfg.resume == "auto", "failed" if cfg.resume else cfg.rerun
     folder = run_before(run_dir, key, in_sweep=in_sweep, auto=auto) if cfg.rerun != "all" else None
