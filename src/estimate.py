@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.check import MAX_JOBS_CHECKED, check, job_overrides
 from src.config.cli import fail
 from src.config.door import enter
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config
 from src.config.identity import flattened, plain
-from src.config.multirun import multirun
+from src.config.multirun import multirun, named_jobs
 from src.config.precision import precision_override, slow_choice
 from src.config.processes import is_one
-from src.config.resolvers import run_name
 
 if TYPE_CHECKING:
     from src.engine.estimate import Estimate
@@ -113,18 +111,12 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
     Raises:
         ConfigError: a job that cannot work or asks for a checkpoint, several processes, or too many jobs.
     """
-    whole = multirun(overrides, flag=flag)
-    if whole is None:
+    if multirun(overrides, flag=flag) is None:
         jobs = {"run": fresh_config(overrides, OWN, command="the estimate")}
     else:
-        typed = job_overrides(whole.overrides)
-        if len(typed) > MAX_JOBS_CHECKED:
-            raise ConfigError(f"more than {MAX_JOBS_CHECKED} jobs are too many to estimate: sweep less.")
-        configs = check(whole.overrides, sweep=True)
-        precision_override(configs)
-        common = set.intersection(*map(set, typed))
-        names = [run_name(",".join(o for o in job if o not in common)) for job in typed]
-        jobs = {f"{k} {name}": cfg for k, (name, cfg) in enumerate(zip(names, configs, strict=True))}
+        named = named_jobs(overrides, flag=flag)
+        jobs = {f"{k} {name or 'default'}": cfg for k, (name, cfg) in enumerate(named)}
+        precision_override(jobs.values())
     for cfg in jobs.values():
         if cfg.ckpt_path:
             raise ConfigError(

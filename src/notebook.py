@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import hydra
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from src import train as command
-from src.config.check import check
+from src.config.check import check_jobs
 from src.config.console import log_to
-from src.config.precision import precision_override, settle_precision
-from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.config.precision import precision_override
+from src.config.resolvers import new_folder, run_name
 from src.config.resume import with_run_overrides
 
 
@@ -42,14 +41,8 @@ def compose(*overrides: str) -> Experiment:
         ConfigError: a name, type or value that cannot work, told in one line.
     """
     given = with_run_overrides(list(overrides))
-    given += precision_override(check(given, sweep=False))
-    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = hydra.compose("train", given, return_hydra_config=True)
-    options = dict(cfg.hydra.runtime.choices)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    settle_precision(cfg)
-    return Experiment(cfg, given, options)
+    ((cfg, options),) = check_jobs(given, sweep=False)
+    return Experiment(cfg, given + precision_override([cfg]), options)
 
 
 def train(experiment: Experiment) -> Path:

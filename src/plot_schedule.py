@@ -3,20 +3,16 @@
 import math
 import time
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 
-import hydra
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-from src.config.check import check, jobs, parse
 from src.config.cli import fail
 from src.config.door import enter
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments
-from src.config.resolvers import CONF_DIR, new_folder, run_name
+from src.config.multirun import named_jobs
+from src.config.resolvers import new_folder, run_name
 from src.config.whole_file import whole_file
 from src.reports.table import shown
 
@@ -44,8 +40,7 @@ def main(args: Sequence[str]) -> int:
     typed = [arg for arg in args if arg not in ("-m", "--multirun")]
     try:
         _, overrides = own_arguments(typed, {})
-        check(overrides, sweep=len(overrides) < len(args))
-        composed = compose_all(overrides)
+        composed = compose_all(overrides, flag=len(overrides) < len(args))
         steps = {name: steps_per_epoch(cfg) for name, cfg in composed.items()}
         output_dir = next(iter(composed.values())).paths.output_dir
         variant = run_name(",".join(overrides))
@@ -56,25 +51,16 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def compose_all(overrides: Sequence[str]) -> dict[str, DictConfig]:
-    """The configuration of each combination, by the values in which they differ.
+def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
+    """The configuration of each combination, by the values in which they differ; seeds make no difference.
 
     Raises:
-        ConfigError: more combinations than a picture can hold.
+        ConfigError: something cannot work, or there are more combinations than a picture can hold.
     """
-    with hydra.initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        assert isinstance(loader, ConfigLoaderImpl)
-        combinations = list(islice(jobs(parse(list(overrides), loader)), MAX_CURVES + 1))
-        if len(combinations) > MAX_CURVES:
-            raise ConfigError(f"more than {MAX_CURVES} combinations do not fit on one picture: sweep less.")
-        common = set.intersection(*(set(job) for job in combinations))
-        composed = {}
-        for job in combinations:
-            own = [override for override in job if override not in common]
-            cfg = hydra.compose("train", [*job, "paths.run_dir=."])
-            composed[run_name(",".join(own)) if own else "schedule"] = cfg
-        return composed
+    composed = {name or "schedule": cfg for name, cfg in named_jobs(overrides, flag=flag, ignore=("seed",))}
+    if len(composed) > MAX_CURVES:
+        raise ConfigError(f"more than {MAX_CURVES} combinations do not fit on one picture: sweep less.")
+    return composed
 
 
 def steps_per_epoch(cfg: DictConfig) -> int:

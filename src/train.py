@@ -21,6 +21,7 @@ from src.config.identity import plain
 from src.config.lock import lock
 from src.config.precision import slow_choice
 from src.config.run_folder import begin, settle
+from src.config.when import complete
 from src.reports.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def job(cfg: DictConfig) -> None:
     from hydra.types import RunMode
 
     hydra_cfg = HydraConfig.get()
+    complete(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
     if not settle(cfg, in_sweep=hydra_cfg.mode == RunMode.MULTIRUN):
         return
     typed = [override for override in hydra_cfg.overrides.task if not override.startswith("resume=")]

@@ -50,7 +50,7 @@ def test_statistics_are_the_known_ones(cifar10_root: str) -> None:
 def test_the_main_job_trains(norm: str, cifar10_root: str, run_tiny: Callable[..., Path]) -> None:
     run_dir = run_tiny(
         *(f"data.root='{cifar10_root}'", f"norm={norm}", "scheduler=onecycle", "data.batch_size=64"),
-        *("model.width=8", "model.strides=[2,2,2,2]", "optimizer.lr=0.1", "trainer.max_epochs=1"),
+        *("model.width=8", "model.strides=[2,2,2,2]", "optimizer.lr=0.02", "trainer.max_epochs=1"),
         *("trainer.limit_train_batches=200", "trainer.log_every_n_steps=1"),
     )
     facts = read_summary(run_dir)
@@ -58,7 +58,7 @@ def test_the_main_job_trains(norm: str, cifar10_root: str, run_tiny: Callable[..
     losses = [value for _, value in read_metrics(run_dir / "metrics.csv")["train/loss_step"]]
     assert len(losses) == 200
     assert sum(losses[-20:]) < 0.9 * sum(losses[:20])  # from about log 10 = 2.3
-    assert facts["test/acc"] > 0.25  # chance is 0.10
+    assert facts["test/acc"] > 0.2  # chance is 0.10; 0.25 to 0.37 were seen, by norm and processor
     assert (facts["test/acc"] * 10_000) == pytest.approx(round(facts["test/acc"] * 10_000), abs=1e-2)
     assert facts["images_per_second"] > 0
     raw = json.loads((run_dir / "summary.json").read_text())

@@ -3,8 +3,9 @@
 Every problem is a `ConfigError` of one line: what was given, what is valid, what to do.
 """
 
-from collections.abc import Iterator
-from itertools import islice, product
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice, product
+from typing import NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -16,17 +17,31 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.config.arguments import arguments_exist
 from src.config.errors import ConfigError, first_line, plain_words, renamed
 from src.config.keys import all_keys, check_exists, check_key, find, nearest
 from src.config.processes import process_problems
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.config.rules import problems
+from src.config.when import apply, apply_when
 
 MAX_JOBS = 10_000  # of a sweep
 MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
 
 
+class Job(NamedTuple):
+    """A composed configuration without Hydra's part, and the chosen option of each group."""
+
+    cfg: DictConfig
+    options: dict[str, str]
+
+
 def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[DictConfig]:
+    """The configurations of `check_jobs`."""
+    return [job.cfg for job in check_jobs(overrides, sweep=sweep, config_name=config_name)]
+
+
+def check_jobs(overrides: list[str], *, sweep: bool, config_name: str = "train") -> list[Job]:
     """Compose the jobs that `overrides` ask for, the first `MAX_JOBS_CHECKED` of them.
 
     Raises:
@@ -47,12 +62,12 @@ def check(overrides: list[str], *, sweep: bool, config_name: str = "train") -> l
                 )
         check_count(parsed)
         check_hydra_keys(parsed, config_name)
-        bases: dict[tuple[str, ...], DictConfig] = {}
+        bases: dict[tuple[str, ...], Job] = {}
         given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
         launcher = str(given.get("hydra/launcher", "basic"))
         has_folder = "hydra.run.dir" in given
         found = [check_job(job, loader, config_name, bases) for job in islice(jobs(parsed), MAX_JOBS_CHECKED)]
-        for cfg in found:
+        for cfg, _ in found:
             for problem in process_problems(cfg, sweep=sweep, launcher=launcher, has_folder=has_folder):
                 raise ConfigError(problem)
         return found
@@ -153,22 +168,32 @@ def check_hydra_keys(parsed: list[Override], config_name: str) -> None:
 
 
 def check_job(
-    overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], DictConfig]
-) -> DictConfig:
+    overrides: list[str], loader: ConfigLoaderImpl, config_name: str, bases: dict[tuple[str, ...], Job]
+) -> Job:
     """Check one job's keys, types and values; `bases` keeps what one choice of options composes to."""
     groups, values = groups_and_values(parse(overrides, loader), loader)
     chosen = tuple(o.input_line or "" for o in groups)
     try:
-        if chosen not in bases:  # only a running job has a folder
-            bases[chosen] = compose(config_name, [*chosen, "paths.run_dir=."])
-        cfg = bases[chosen].copy()
-        apply_all(values, cfg, bases[chosen])
+        if chosen not in bases:
+            bases[chosen] = compose_base(config_name, chosen)
+        cfg = bases[chosen].cfg.copy()
+        apply_all(values, cfg, bases[chosen].cfg)
         check_whole(cfg)
     except ConfigError:
         raise
     except (HydraException, OmegaConfBaseException, ValueError) as error:
         raise ConfigError(plain_words(error)) from None
-    return cfg
+    return Job(cfg, bases[chosen].options)
+
+
+def compose_base(config_name: str, chosen: Sequence[str]) -> Job:
+    """What a choice of options composes to, before any value is set."""
+    cfg = compose(config_name, [*chosen, "paths.run_dir=."], return_hydra_config=True)  # a job has a folder
+    options = dict(cfg.hydra.runtime.choices)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    apply_when(cfg, options)
+    return Job(cfg, options)
 
 
 def groups_and_values(
@@ -195,16 +220,5 @@ def check_whole(cfg: DictConfig) -> None:
         if (node := find(key, cfg)) is not None and node._is_missing():
             raise ConfigError(f"{key} must be given: add {key}=<value> to the command.")
     OmegaConf.to_container(cfg, resolve=True)
-    for problem in problems(cfg):
+    for problem in chain(problems(cfg), arguments_exist(cfg)):
         raise ConfigError(problem)
-
-
-def apply(override: Override, cfg: DictConfig) -> None:
-    """Change `cfg` as Hydra would, without composing it again."""
-    key = override.key_or_group
-    if override.is_delete():
-        parent, _, leaf = key.rpartition(".")
-        with open_dict(cfg):
-            (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf)
-    else:
-        OmegaConf.update(cfg, key, override.value(), force_add=override.is_add())

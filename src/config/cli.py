@@ -4,12 +4,13 @@ import logging
 import os
 import signal
 import sys
-from argparse import ArgumentError
+from argparse import ArgumentError, Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 from hydra._internal.utils import get_args_parser
+from omegaconf import OmegaConf
 
 from src.config.check import check
 from src.config.door import in_words, unforeseen
@@ -41,6 +42,10 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
         print(help_text())
         return
     try:
+        parsed = parsed_flags(args)
+        if parsed.cfg == "job" and not brings_own_files(parsed):
+            print(job_text(parsed), end="")
+            return
         sys.argv[1:], sweep = prepare(args)
     except (ConfigError, OSError) as error:
         fail(in_words(error), code=2)
@@ -79,25 +84,9 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     Raises:
         ConfigError: something in them cannot work.
     """
-    parser = get_args_parser()
-    parser.exit_on_error = False
-    try:
-        parsed, unknown = parser.parse_known_args(args)
-    except ArgumentError as error:
-        raise ConfigError(f"{error}. --hydra-help lists Hydra's flags.") from None
-    if unknown:
-        name = unknown[0].lstrip("-").partition("=")[0]
-        raise ConfigError(
-            f"{unknown[0]} is not a flag: settings are written key=value, such as {name}=…, without --."
-        )
-    if (
-        parsed.hydra_help
-        or parsed.shell_completion
-        or parsed.config_dir
-        or parsed.config_path
-        or parsed.config_name
-    ):
-        return args, None  # somebody who knows Hydra brings their own files
+    parsed = parsed_flags(args)
+    if parsed.hydra_help or parsed.shell_completion or brings_own_files(parsed):
+        return args, None
     overrides = with_run_overrides(parsed.overrides)
     flags = [arg for arg in args if arg not in parsed.overrides]
     whole = multirun(overrides, flag=parsed.multirun)
@@ -118,6 +107,47 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     sweep = place(whole, configs)
     others = [o for o in overrides if not o.startswith("hydra.sweep.dir=")]
     return flags + others + chosen + [f"hydra.sweep.dir={quoted(str(sweep.folder))}"], sweep
+
+
+def parsed_flags(args: list[str]) -> Namespace:
+    """Hydra's flags, and the overrides.
+
+    Raises:
+        ConfigError: a flag that Hydra does not have, or a wrong value of one.
+    """
+    parser = get_args_parser()
+    parser.exit_on_error = False
+    try:
+        parsed, unknown = parser.parse_known_args(args)
+    except ArgumentError as error:
+        raise ConfigError(f"{error}. --hydra-help lists Hydra's flags.") from None
+    if unknown:
+        name = unknown[0].lstrip("-").partition("=")[0]
+        raise ConfigError(
+            f"{unknown[0]} is not a flag: settings are written key=value, such as {name}=…, without --."
+        )
+    return parsed
+
+
+def brings_own_files(parsed: Namespace) -> bool:
+    """Somebody who knows Hydra: nothing is checked here."""
+    return bool(parsed.config_dir or parsed.config_path or parsed.config_name)
+
+
+def job_text(parsed: Namespace) -> str:
+    """What `--cfg job` prints; Hydra itself does not know what `when` does.
+
+    Raises:
+        ConfigError: the configuration cannot work, or has no such package.
+    """
+    cfg = check(with_run_overrides(parsed.overrides), sweep=parsed.multirun)[0]
+    if parsed.resolve:
+        OmegaConf.resolve(cfg)
+    package = parsed.package if parsed.package not in (None, "_global_") else None
+    node = OmegaConf.select(cfg, package) if package else cfg
+    if node is None:
+        raise ConfigError(f"--package {package}: the configuration has no such part.")
+    return OmegaConf.to_yaml(node) if OmegaConf.is_config(node) else f"{node}\n"
 
 
 def fail(message: str, *, code: int) -> NoReturn:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
-from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.config.check import check
 from src.config.errors import ConfigError
 from src.config.precision import settle_precision
-from src.config.resolvers import CONF_DIR, run_name
+from src.config.resolvers import run_name
 
 # They change where a run happens, not what is learned
 WHERE = ("data.root=", "data.download=", "data.num_workers=", "paths.", "task_name=")
@@ -29,14 +28,12 @@ def fresh_config(overrides: list[str], own: Mapping[str, str], *, command: str) 
     if any(o.partition("=")[0] == "ckpt_path" for o in overrides):
         raise ConfigError(f"ckpt_path plays no part: {command} starts from fresh weights. Leave it out.")
     try:
-        check(overrides, sweep=False)
+        (cfg,) = check(overrides, sweep=False)
     except ConfigError as error:
         key, _, rest = str(error).partition(" does not exist.")
         if rest and (near := get_close_matches(key, own, n=1, cutoff=0.75)):
             raise ConfigError(f"{key} does not exist. Did you mean {near[0]}?") from None
         raise
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        cfg = compose("train", [*overrides, "paths.run_dir=."])
     settle_precision(cfg)
     return cfg
 

@@ -1,5 +1,6 @@
 """What a command asks Hydra to sweep, where that happens, and the lines around it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.check import groups_and_values, job_overrides, parse
+from src.config.check import MAX_JOBS_CHECKED, check, groups_and_values, job_overrides, parse
+from src.config.errors import ConfigError
 from src.config.identity import identity, plain, what_matters
-from src.config.resolvers import CONF_DIR
+from src.config.resolvers import CONF_DIR, run_name
 from src.config.sweep import SUMMARY, Sweep, find_sweep, runs_in
 
 
@@ -51,6 +53,31 @@ def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
             if not flag:
                 return None
     return Multirun([f"{key}={value}" for key, value in params.items()] + overrides, folder)
+
+
+def named_jobs(
+    overrides: list[str], *, flag: bool, ignore: Sequence[str] = ()
+) -> list[tuple[str, DictConfig]]:
+    """The name and configuration of each job: its values that not all jobs have; no name for a single run.
+
+    Args:
+        overrides: as typed.
+        flag: whether -m was typed.
+        ignore: keys that are left out of the names.
+
+    Raises:
+        ConfigError: a job that cannot work, or too many of them.
+    """
+    whole = multirun(overrides, flag=flag)
+    if whole is None:
+        return [("", check(overrides, sweep=False)[0])]
+    typed = job_overrides(whole.overrides)
+    if len(typed) > MAX_JOBS_CHECKED:
+        raise ConfigError(f"more than {MAX_JOBS_CHECKED} jobs are too many here: sweep less.")
+    common = set.intersection(*map(set, typed))
+    own = [[o for o in job if o not in common and o.partition("=")[0] not in ignore] for job in typed]
+    names = [run_name(",".join(job)) if job else "" for job in own]
+    return list(zip(names, check(whole.overrides, sweep=True), strict=True))
 
 
 def place(whole: Multirun, checked: list[DictConfig]) -> Sweep:

@@ -1,0 +1,59 @@
+"""`when`: values that go with an option, and with no other option of its group.
+
+    when:
+      optimizer=sgd: {optimizer: {lr: 0.2, nesterov: true}}
+      model=resnet18: {model: {width: 32}}
+
+A recipe's plain `optimizer: {nesterov: true}` would end up in whatever optimizer is chosen. What stands in
+`when` applies only if the option is chosen: `experiment=cpu optimizer=adam` trains Adam with the values of
+Adam's own file. A block may set keys of any group. It wins over plain values of YAML files; what is typed
+wins over both.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from src.config.errors import ConfigError
+
+
+def apply_when(cfg: DictConfig, options: Mapping[str, str]) -> None:
+    """Set the values of the chosen options; `cfg.when` is empty afterwards.
+
+    Args:
+        cfg: a composed configuration.
+        options: the chosen option of each group, such as `{"norm": "ln"}`.
+
+    Raises:
+        ConfigError: `when` names a group that does not exist.
+    """
+    for choice, values in cfg.when.items():
+        group, _, option = choice.partition("=")
+        if group not in options:
+            raise ConfigError(
+                f"when: {choice} names no group: write <group>=<option>, such as optimizer=sgd."
+            )
+        if options[group] == option:
+            cfg.merge_with(values)
+    cfg.when = {}
+
+
+def complete(cfg: DictConfig, options: Mapping[str, str], overrides: Iterable[str]) -> None:
+    """`apply_when` to what Hydra composed with these overrides, whose values win."""
+    apply_when(cfg, options)
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        if override.key_or_group not in options and not override.key_or_group.startswith("hydra"):
+            apply(override, cfg)
+
+
+def apply(override: Override, cfg: DictConfig) -> None:
+    """Change `cfg` as Hydra would, without composing it again."""
+    key = override.key_or_group
+    if override.is_delete():
+        parent, _, leaf = key.rpartition(".")
+        with open_dict(cfg):
+            (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf, None)
+    else:
+        OmegaConf.update(cfg, key, override.value(), force_add=override.is_add())
