@@ -17,11 +17,10 @@ from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from omegaconf import DictConfig
 from PIL import Image
 
 from src import estimate, find_lr, landscape, tune
-from src.config.check import check, check_job, check_option, parse
+from src.config.check import Job, check, check_job, check_option, parse
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments
 from src.config.keys import all_keys
@@ -67,9 +66,9 @@ class Bench:
     """The checks of a command, with what the default options compose to kept from case to case."""
 
     def __init__(self) -> None:
-        self.bases: dict[tuple[str, ...], DictConfig] = {}
+        self.bases: dict[tuple[str, ...], Job] = {}
         self.check("seed=0")
-        self.keys = all_keys(next(iter(self.bases.values())))
+        self.keys = all_keys(next(iter(self.bases.values())).cfg)
 
     def check(self, override: str) -> None:
         with initialize_config_dir(str(CONF_DIR), version_base="1.3"):

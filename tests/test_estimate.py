@@ -307,7 +307,7 @@ def test_arguments_that_cannot_work(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().err.startswith("error: norm=bn,ln asks for several runs: add -m")
     with pytest.raises(SystemExit):
         command.main(["-m", f"seed={','.join(map(str, range(300)))}"])
-    assert capsys.readouterr().err == "error: more than 256 jobs are too many to estimate: sweep less.\n"
+    assert capsys.readouterr().err == "error: more than 256 jobs are too many here: sweep less.\n"
     assert not (tmp_path / "outputs").exists(), "nothing was begun"
 
 

@@ -79,10 +79,12 @@ def parameters(node: DictConfig) -> list[str] | None:
 def known_keys(path: str, target: str) -> frozenset[str]:
     """Keys at this dotted path in the files of its group that call the same target, or name none."""
     group, *parts = path.split(".")
+    files = [(content, parts) for content in contents(CONF_DIR / group)]
+    files += [(content, [group, *parts]) for content in contents(CONF_DIR)]
     found: set[str] = set()
-    for content in contents(CONF_DIR / group):
+    for content, way in files:
         node: Any = content
-        for part in parts:
+        for part in way:
             node = node.get(part) if isinstance(node, dict) else None
         if isinstance(node, dict) and node.get("_target_", target) == target:
             found |= set(map(str, node))

@@ -22,6 +22,7 @@ from optuna.distributions import (
 Space = dict[str, BaseDistribution]
 FORM = "{low: …, high: …} with log: true or step: … if you like, or {choices: […]}"
 DIGITS = 4  # of a number that is typed: more make no difference that a training could show
+MAX_STEPS = 1_000_000_000  # from low to high
 
 
 def parse(raw: Mapping[str, Any]) -> Space:
@@ -78,7 +79,7 @@ def between(
 
 
 def near_whole(number: float) -> bool:
-    return abs(number - round(number)) < 1e-9
+    return number < MAX_STEPS and abs(number - round(number)) < 1e-9
 
 
 def overrides(params: Mapping[str, Any]) -> list[str]:

@@ -39,6 +39,13 @@ MISTAKES = [
     ("trainer.gradient_clip_val=off", "trainer.gradient_clip_val must be a number, more than 0: got 'off'."),
     ("trainer.gradient_clip_algorithm=abs", "must be one of value, norm: got abs."),
     ("data=image_folder", "data.root must be given"),
+    (
+        "+optimizer.betas=[0.9,0.99]",
+        "optimizer.betas: torch.optim.SGD takes no betas. It takes params, lr, momentum",
+    ),
+    ("+scheduler.milestones=[3]", "scheduler.milestones: src.optim.schedule.Schedule takes no milestones."),
+    ("+data.batchsize=8", "ImageDataModule takes no batchsize. Did you mean batch_size?"),
+    ("+trainer.val_check_intervall=0.5", "takes no val_check_intervall. Did you mean val_check_interval?"),
 ]
 
 
