@@ -24,7 +24,9 @@ def arguments_exist(cfg: DictConfig) -> Iterator[str]:
     """Say, in one line each, which key no constructor takes."""
     for path, node in nodes(cfg):
         target = target_of(node)
-        others = [str(key) for key in node if str(key) not in known_keys(path, target) | OF_HYDRA]
+        factory = target_of(node.factory) if isinstance(node.get("factory"), DictConfig) else ""
+        known = known_keys(path, target, factory) | OF_HYDRA
+        others = [str(key) for key in node if str(key) not in known]
         taken = parameters(node) if others else None
         if taken is None:
             continue
@@ -76,8 +78,11 @@ def parameters(node: DictConfig) -> list[str] | None:
 
 
 @cache
-def known_keys(path: str, target: str) -> frozenset[str]:
-    """Keys at this dotted path in the files of its group that call the same target, or name none."""
+def known_keys(path: str, target: str, factory: str) -> frozenset[str]:
+    """Keys at this dotted path in the files of its group that call the same, or name nothing to call.
+
+    Schedules are told apart by their `factory`.
+    """
     group, *parts = path.split(".")
     files = [(content, parts) for content in contents(CONF_DIR / group)]
     files += [(content, [group, *parts]) for content in contents(CONF_DIR)]
@@ -86,7 +91,9 @@ def known_keys(path: str, target: str) -> frozenset[str]:
         node: Any = content
         for part in way:
             node = node.get(part) if isinstance(node, dict) else None
-        if isinstance(node, dict) and node.get("_target_", target) == target:
+        if not isinstance(node, dict) or node.get("_target_", target) != target:
+            continue
+        if node.get("factory", {}).get("_target_", factory) == factory:
             found |= set(map(str, node))
     return frozenset(found)
 
