@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.config.resolvers import CONF_DIR
+from src.reports.curves import read_metrics
 
 ONE_STEP = ["data=digits", "model.width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
 ONE_STEP += ["trainer.limit_train_batches=1"]
@@ -36,6 +37,11 @@ def test_quickstart_learns_the_digits(tmp_path: Path) -> None:
     ((name, facts),) = summaries(tmp_path).items()
     assert facts["status"] == "completed"
     assert float(str(facts["test/acc"])) >= 0.97
+    (run,) = (tmp_path / "quickstart" / "runs").iterdir()
+    losses = [value for _, value in read_metrics(run / "metrics.csv")["val/loss"]]
+    assert len(losses) == 20
+    assert max(losses) < 3  # the first curves that anyone sees are those of a textbook; log 10 = 2.3
+    assert "hint" not in done.stdout
     lines = done.stdout.splitlines()
     assert any(line.split()[:2] == ["test", "accuracy"] for line in lines)
     assert any(line.startswith("run folder:") and name in line for line in lines)

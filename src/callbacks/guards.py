@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor, nn
 
 from src.callbacks.update_monitor import ALL, Row, UpdateMonitor
-from src.metrics.health import dead_shares, is_chance, steadily
+from src.metrics.health import dead_shares, is_chance, is_lost_in_validation, steadily
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +19,7 @@ LARGE, SMALL = 1e-1, 1e-6  # ||dw|| / ||w||: a step that replaces weights, and o
 SATURATED = 0.9  # share of a gradient's values that clipping changes
 LONG = 5  # of the update monitor's measurements, one after the other
 FEW = 16  # images
+FAST = 0.5  # momentum of BatchNorm's running statistics in short runs
 NEAR_TOP = 0.1  # of the schedule's highest rate: at its ends, steps are meant to be small
 
 
@@ -99,6 +100,16 @@ class Guards(L.Callback):
                 f"better than guessing among {num_classes} classes. optimizer.lr={asked_for(trainer):g} is "
                 f"too large if the loss jumps about, too small if it hardly moves: try a tenth, or ten times "
                 f"as much.",
+            )
+        val_loss, train_loss = (float(metrics.get(f"{part}/loss", math.nan)) for part in ("val", "train"))
+        momenta = [m.momentum for m in pl_module.modules() if isinstance(m, nn.BatchNorm2d) and m.momentum]
+        if momenta and is_lost_in_validation(val_loss, train_loss, num_classes):
+            faster = f"norm.momentum={FAST:g} (now {momenta[0]:g}), " if momenta[0] < FAST else ""
+            self.tell(
+                "statistics",
+                f"hint: validation loss is {val_loss:.1f}, training loss {train_loss:.1f}: the running "
+                f"statistics of BatchNorm lag behind the weights. Try {faster}a smaller optimizer.lr "
+                f"(now {asked_for(trainer):g}) or more steps in an epoch.",
             )
         if self.images is not None and trainer.is_global_zero:
             self.look_for_dead_units(pl_module.net, self.images)  # type: ignore[arg-type]

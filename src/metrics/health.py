@@ -3,6 +3,7 @@
 Shapes: B batch, C channels, h and w of a layer's maps.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -50,6 +51,14 @@ def fires(output: Tensor) -> Tensor:
 def is_chance(accuracy: float, num_classes: int) -> bool:
     """Whether an accuracy is no better than guessing, with a tenth of tolerance."""
     return accuracy <= 1.1 / num_classes
+
+
+def is_lost_in_validation(loss: float, train_loss: float, num_classes: int) -> bool:
+    """Whether a network in evaluation mode is far worse than the guess that all classes are equally likely.
+
+    That guess has a loss of log(num_classes). A training loss below it says that the weights are fine.
+    """
+    return train_loss < math.log(num_classes) and loss > 1.5 * math.log(num_classes)
 
 
 def steadily(values: Sequence[float], low: float, high: float, count: int) -> bool:

@@ -15,7 +15,7 @@ from src.callbacks.guards import FEW, Guards
 from src.callbacks.update_monitor import Row
 from src.config.cli import RunFailed
 from src.engine.weights import load_checkpoint
-from src.metrics.health import dead_shares, is_chance, steadily
+from src.metrics.health import dead_shares, is_chance, is_lost_in_validation, steadily
 from src.reports.summary import read_summary
 
 DIGITS = [
@@ -59,6 +59,22 @@ def test_looking_leaves_modes_and_statistics() -> None:
 )
 def test_chance(accuracy: float, num_classes: int, chance: bool) -> None:
     assert is_chance(accuracy, num_classes) is chance
+
+
+@pytest.mark.parametrize(
+    ("loss", "train_loss", "lost"),
+    [(3.5, 1.2, True), (3.4, 1.2, False), (3.5, 2.4, False), (math.nan, 1.2, False), (3.5, math.nan, False)],
+)
+def test_lost_in_validation(loss: float, train_loss: float, lost: bool) -> None:
+    assert is_lost_in_validation(loss, train_loss, 10) is lost  # log 10 = 2.303, 1.5 times that 3.454
+
+
+def test_statistics_that_lag_are_told_of(run_tiny: Callable[..., Path]) -> None:
+    short = [*DIGITS, "trainer.max_epochs=3", "optimizer.lr=0.05", "scheduler=constant"]
+    said = (run_tiny(*short, "norm.momentum=0.0001") / "train.log").read_text()
+    assert said.count("running statistics of BatchNorm lag") == 1
+    assert "Try norm.momentum=0.5 (now 0.0001), a smaller optimizer.lr (now 0.05)" in said
+    assert "running statistics" not in (run_tiny(*short, "norm=ln") / "train.log").read_text()
 
 
 def test_a_loss_that_is_no_number_ends_the_run_in_one_line(
@@ -143,7 +159,7 @@ def test_a_channel_that_fires_on_a_later_image_of_the_batch_is_not_dead(
 
 
 def test_a_healthy_run_hears_nothing(run_tiny: Callable[..., Path]) -> None:
-    run_dir = run_tiny(*DIGITS, "optimizer.lr=0.05", "trainer.max_epochs=2")
+    run_dir = run_tiny(*DIGITS, "optimizer.lr=0.02", "norm.momentum=0.5", "trainer.max_epochs=2")
     assert "hint:" not in (run_dir / "train.log").read_text()
 
 
