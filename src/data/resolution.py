@@ -57,3 +57,20 @@ def scaled(images: Tensor, pixels: int) -> Tensor:
     if images.shape[-2:] == (pixels, pixels):
         return images
     return F.interpolate(images, size=(pixels, pixels), mode="bilinear", align_corners=False)
+
+
+def work_done(stages: Sequence[tuple[int, float]], progress: float, image_size: int) -> float:
+    """Work of the first part of a training, in units of all of it at `image_size` pixels.
+
+    The work of a step is taken to grow with the number of pixels.
+
+    Args:
+        stages: as in `Resolution`.
+        progress: share of the steps that is done, from 0 to 1.
+        image_size: pixels behind the last stage.
+    """
+    work, start = 0.0, 0.0
+    for pixels, until in [*stages, (image_size, 1.0)]:
+        work += max(0.0, min(progress, until) - start) * (pixels / image_size) ** 2
+        start = until
+    return work

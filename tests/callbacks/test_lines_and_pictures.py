@@ -1,16 +1,19 @@
 import io
 import logging
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from src.callbacks.confusion import accuracy_by_class
-from src.callbacks.epoch_line import epoch_line
+from src.callbacks.epoch_line import EpochLine, epoch_line
 from src.callbacks.model_table import layer_table, model_table
 from src.callbacks.samples import sample_grid
 from src.config.console import TqdmHandler
+from src.data.resolution import Resolution
 from src.metrics.cost import LayerCost, count_macs, layer_costs
 from src.metrics.errors import per_class
 from src.metrics.predictions import Predictions
@@ -27,6 +30,27 @@ def test_epoch_line_as_documented() -> None:
     assert epoch_line({"train/loss": 1, "train/acc": 0.5}, epoch=1, max_epochs=2, num_val=0, lr=1.0) == (
         "epoch 1/2  train 1.000 50.0%  lr 1"
     )
+    assert epoch_line({}, epoch=1, max_epochs=2, num_val=0, lr=1.0, seconds_left=750.0) == (
+        "epoch 1/2  lr 1  12.5 min left"
+    )
+
+
+def test_the_time_left_follows_from_the_steps_that_were_timed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer: Any = SimpleNamespace(
+        datamodule=SimpleNamespace(image_size=32), max_epochs=4, current_epoch=0, global_step=0
+    )
+    monkeypatch.setattr("src.callbacks.epoch_line.time.monotonic", lambda: 10.0 * trainer.global_step)
+    module = SimpleNamespace(total_steps=100, resize=Resolution([(16, 0.5)]))
+    line: Any = EpochLine()
+    with caplog.at_level(logging.INFO):
+        for trainer.global_step in range(1, 9):
+            line.on_train_batch_end(trainer, module)
+    # after step 5: 45 steps of 10 s at 16 pixels are left, and 50 of four times the work, 2,450 s
+    assert [record.message for record in caplog.records] == ["about 40.8 min for 4 epochs"]
+    trainer.global_step = 100
+    assert line.seconds_left(trainer, module) == 0.0
 
 
 def test_model_table_adds_up() -> None:

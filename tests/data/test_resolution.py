@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from src.data.resolution import Resolution
+from src.data.resolution import Resolution, work_done
 
 
 def test_sizes_by_the_share_of_training_done() -> None:
@@ -28,3 +28,11 @@ def test_memory_stays_channels_last() -> None:
 def test_what_makes_no_sense_is_told(stages: list[tuple[int, float]]) -> None:
     with pytest.raises(ValueError, match=r"resize.stages must be \[\[pixels, until\], …\]"):
         Resolution(stages)
+
+
+def test_work_grows_with_the_number_of_pixels() -> None:
+    stages = [(16, 0.5), (24, 0.75)]
+    done = [work_done(stages, progress, 32) for progress in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    want = [0.0, 0.25 / 4, 0.5 / 4, 0.5 / 4 + 0.25 * 9 / 16, 0.5 / 4 + 0.25 * 9 / 16 + 0.25]
+    assert done == pytest.approx(want)
+    assert [work_done([], progress, 32) for progress in (0.0, 0.3, 1.0)] == [0.0, 0.3, 1.0]
