@@ -26,7 +26,7 @@ confusion matrix, calibration, predictions.csv.
 
   python -m src.evaluate run=<run folder> [key=value …]
 
-  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>
+  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>; latest: the newest that is completed
   ckpt=best|last    which weights; best where the run kept one
   out=<folder>      where results go; <run folder>/evaluate/<ckpt>… if not given
   allow=<names>     callables that the run's configuration may name although no file in conf/ does

@@ -24,7 +24,7 @@ it, exact evidence maps, as PNG files; predictions as a table.
 
   python -m src.explain run=<run folder> images=<what> [layers=…] [target=…]
 
-  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>
+  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>; latest: the newest that is completed
   images=<what>     a picture, a folder of pictures, a pattern ('pics/*.jpg'), several of them with
                     commas; or numbers: images of the run's test set (images=0,17,4321)
   layers=<names>    such as stage2.block1,stage4; the last four parts with maps if not given

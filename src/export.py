@@ -20,7 +20,7 @@ one), class names, how images are normalized, and which run it was.
 
   python -m src.export run=<run folder> [format=safetensors,onnx,torch_export]
 
-  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>
+  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>; latest: the newest that is completed
   format=<names>    safetensors: weights alone, the safest to pass on; onnx: runs without PyTorch;
                     torch_export: a PyTorch program. Several with commas; safetensors if not given
   ckpt=best|last    which weights; best where the run kept one

@@ -20,7 +20,7 @@ long as the weights (Li et al. 2018, arXiv:1712.09913), or on the straight line 
 
   python -m src.landscape run=<run folder> [to=<run folder>] [key=value …]
 
-  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>
+  run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>; latest: the newest that is completed
   to=<folder>       another run of the same network: another optimizer, schedule or seed (with
                     data.seed=0 in both, so that both leave out the same validation images)
   points=21         places, evenly spaced

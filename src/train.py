@@ -5,6 +5,7 @@ Heavy imports stand inside functions: they wait until the configuration is known
 
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -17,10 +18,12 @@ from omegaconf import DictConfig
 from src.config.cli import RunFailed, run_command
 from src.config.console import log_to_terminal
 from src.config.door import enter
+from src.config.help import look_at
 from src.config.identity import plain
 from src.config.lock import lock
 from src.config.precision import slow_choice
 from src.config.run_folder import begin, settle
+from src.config.sweep import runs_in
 from src.config.when import complete
 from src.reports.table import results_table, shown, tensorboard_command
 
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from src.reports.summary import Summary
 
 log = logging.getLogger(__name__)
+
+EXPLAIN = ("python", "-m", "src.explain", "run=latest", "images=0,1,2")
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
@@ -191,15 +196,31 @@ def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
     """End with the numbers, the folder and the command that shows the curves."""
     log.info("\n%s\n", results_table(summary.facts))
     log.info("run folder:  %s", shown(run_dir))
+    if not in_sweep():
+        typed = [o for o in summary.facts["overrides"] if o.startswith(("paths.output_dir=", "data.root="))]
+        log.info("look closer: %s", shlex.join([*EXPLAIN, *typed]))
+        log.info("compare:     python -m src.compare %s", shown(Path(output_dir)))
     log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
 
 
+def in_sweep() -> bool:
+    """Whether this is one job of a sweep."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 def conclude(sweep_dir: Path) -> None:
-    """End a sweep with the table of its runs."""
+    """End a sweep with the table of its runs, and with what its experiment says to look at."""
     from src.compare import conclude as write_table
 
     log_to_terminal()
     write_table([sweep_dir], sweep_dir)
+    options = [facts.get("options") for facts in runs_in(sweep_dir).values()]
+    experiments = {str(chosen.get("experiment")) for chosen in options if isinstance(chosen, dict)}
+    for words in filter(None, map(look_at, sorted(experiments))):
+        log.info("\nlook at:     %s", words)
 
 
 if __name__ == "__main__":

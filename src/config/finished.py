@@ -1,6 +1,7 @@
 """A finished run's configuration, read back from its folder: trusted no further than it must be."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -16,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.check import apply_all, check_option, check_whole, groups_and_values, parse
 from src.config.errors import ConfigError, plain_words
 from src.config.keys import nearest
+from src.config.latest import LATEST, latest_run
 from src.config.precision import settle_precision
 from src.config.resolvers import CONF_DIR
 
@@ -35,6 +37,7 @@ def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str
     """Split a command's own `key=value` arguments, with their defaults in `own`, from overrides.
 
     Their values are taken as they are typed: the names of run folders hold commas and equals signs.
+    `run=latest` stands for the newest completed run.
 
     Raises:
         ConfigError: an argument that is neither, or a key of `own` without a value that has no default.
@@ -49,6 +52,9 @@ def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str
             given[key] = unquoted(value)
         else:
             others.append(arg)
+    if given.get("run") == LATEST:
+        given["run"] = str(latest_run(others, completed=True))
+        print(f"run: {given['run']}", file=sys.stderr)
     for key, value in given.items():
         if value == "???" or (not value and own[key] == "???"):
             raise ConfigError(f"{key} must be given: add {key}=<value> to the command; --help shows how.")

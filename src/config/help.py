@@ -1,5 +1,6 @@
 """`--help`, read off the files in `conf/`: every group, every option and its first comment."""
 
+import re
 from pathlib import Path
 
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
@@ -37,10 +38,10 @@ EXAMPLES = """\
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
   python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it goes on
-  python -m src.train resume=outputs/train/runs/<run>       # go on exactly where it stopped
+  python -m src.train resume=latest                          # go on exactly where it stopped
 
 Comparing runs: python -m src.compare --help; sweeps end with it
-Finished runs: python -m src.evaluate --help, src.explain, src.landscape
+Finished runs (run=latest): python -m src.evaluate --help, src.explain, src.landscape, src.export
 What a run will take: python -m src.estimate --help
 A learning rate: python -m src.find_lr --help; schedules, drawn: python -m src.plot_schedule --help
 A hyperparameter search: python -m src.tune --help"""
@@ -84,6 +85,14 @@ def headline(path: Path) -> str:
         if line.startswith("#") and not line.startswith("# @package"):
             return line.removeprefix("#").strip()
     return ""
+
+
+def look_at(experiment: str) -> str:
+    """What the head of an experiment's file says to look at, in one line; empty where it says nothing."""
+    path = CONF_DIR / "experiment" / f"{experiment}.yaml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    found = re.search(r"^# Look at: ((?:.*\n)(?:# .*\n)*)", text, flags=re.MULTILINE)
+    return " ".join(found[1].replace("\n# ", " ").split()) if found else ""
 
 
 def default_options() -> dict[str, str]:

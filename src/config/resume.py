@@ -1,6 +1,7 @@
 """Going on with a run: its own overrides come first, then the ones just typed."""
 
 import re
+import sys
 from pathlib import Path
 
 import yaml
@@ -9,6 +10,7 @@ from omegaconf import DictConfig
 from src.config.errors import ConfigError
 from src.config.finished import computes, known_targets, unquoted
 from src.config.identity import NAME, plain, what_matters
+from src.config.latest import LATEST, latest_run
 from src.config.sweep import read
 
 
@@ -24,6 +26,9 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
             override that could run somebody else's code.
     """
     resume, checkpoint = given(overrides, "resume"), given(overrides, "ckpt_path")
+    if resume == LATEST:
+        resume = str(latest_run(overrides, completed=False))
+        print(f"resume: {resume}", file=sys.stderr)
     if resume and checkpoint:
         raise ConfigError("resume goes on in a run's folder, ckpt_path in a new one: give one of them.")
     if resume and resume != "auto":
@@ -69,7 +74,7 @@ def run_folder(path: str) -> Path:
     if not (folder / ".hydra" / "overrides.yaml").is_file() or not (folder / NAME).is_file():
         raise ConfigError(
             f"resume={path}: no run was begun there. Give a run's folder, such as outputs/train/runs/…, or "
-            f"resume=auto for the newest run of the same command."
+            f"resume=auto for the newest run of the same command, resume=latest for the newest of all."
         )
     return folder
 

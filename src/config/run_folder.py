@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.cli import RunFailed
 from src.config.console import leave, log_to
 from src.config.identity import NAME, identity, plain, what_matters
+from src.config.latest import now
 from src.config.precision import settle_precision
 from src.config.resolvers import new_folder
 from src.config.sweep import SUMMARY, left_alone, read, run_before
@@ -67,7 +68,7 @@ def begin(
     # and cut off: who calls this has looked
     begun = (run_dir / SUMMARY).is_file() or (run_dir / "checkpoints").is_dir()
     point = where_to_go_on(run_dir) if begun else None
-    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {}  # what it has found out
+    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {"started": now()}  # what it knows
     if write:
         if begun and not point:
             clear(run_dir)
