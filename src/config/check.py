@@ -25,6 +25,7 @@ from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.config.rules import problems
 from src.config.when import apply, apply_when
 
+NOTHING = ("null", "[]", "{}", "False")  # what other templates type for an option that is none
 MAX_JOBS = 10_000  # of a sweep
 MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
 
@@ -76,7 +77,7 @@ def check_jobs(overrides: list[str], *, sweep: bool, config_name: str = "train")
 def jobs(parsed: list[Override]) -> Iterator[list[str]]:
     """The overrides of each job of a sweep: every combination of comma-separated values."""
     choices = [
-        [f"{o.key_or_group}={value}" for value in o.sweep_string_iterator()]
+        [f"{o.get_key_element()}={value}" for value in o.sweep_string_iterator()]
         if o.is_sweep_override()
         else [o.input_line or ""]
         for o in parsed
@@ -143,11 +144,12 @@ def check_option(override: Override, loader: ConfigLoaderImpl) -> None:
     if not options or override.is_delete():
         return
     given = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
-    for value in map(str, given):
+    for value in ("null" if value is None else str(value) for value in given):
         if value not in options:
+            near = nearest("none" if value in NOTHING else value, list(options), f"{group}=")
             raise ConfigError(
                 renamed(f"{group}/{value}")
-                or f"{group}={value} does not exist.{nearest(value, list(options), f'{group}=')} "
+                or f"{group}={value} does not exist.{near} "
                 f"Valid: {', '.join(o for o in options if not o.startswith('_'))}."
             )
 

@@ -118,7 +118,7 @@ def parsed_flags(args: list[str]) -> Namespace:
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        parsed, unknown = parser.parse_known_args(args)
+        parsed, unknown = parser.parse_known_intermixed_args(args)  # flags may stand behind overrides
     except ArgumentError as error:
         raise ConfigError(f"{error}. --hydra-help lists Hydra's flags.") from None
     if unknown:

@@ -2,8 +2,12 @@
 
 from hydra.errors import MissingConfigException
 
-# Options that had other names in earlier versions
+# Options that had other names in earlier versions, or have them in other templates
 RENAMED = {
+    "debug/default": "debug=fast",
+    "debug/fdr": "debug=fast",
+    "debug/limit": "debug=fast",
+    "debug/profiler": "debug=profile",
     "experiment/seed_ln": "experiment=resnet18_ln",
     "experiment/seed_bn": "experiment=resnet18_bn",
     "augment/seed": "augment=crop_rotate_cutout",
@@ -33,7 +37,7 @@ def first_line(error: BaseException) -> str:
 def renamed(option: str) -> str | None:
     """Say how `<group>/<option>` is called now, or None if it was never renamed."""
     new = RENAMED.get(option)
-    return new and f"{option.replace('/', '=')} is called {new} now."
+    return new and f"{option.replace('/', '=')} is called {new} here."
 
 
 def plain_words(error: Exception) -> str:

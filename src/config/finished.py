@@ -77,9 +77,11 @@ def finished_run(own: Mapping[str, str], overrides: Sequence[str]) -> tuple[Path
     Raises:
         ConfigError: from `checkpoint_of` or `run_config`.
     """
-    run_dir = Path(own["run"])
+    run_dir, which = Path(own["run"]), own["ckpt"]
+    if run_dir.suffix == ".ckpt" and run_dir.is_file():
+        run_dir, which = run_dir.parent.parent, which or run_dir.stem
     cfg = run_config(run_dir, overrides, allow=words(own["allow"]))
-    return run_dir, checkpoint_of(run_dir, own["ckpt"]), cfg
+    return run_dir, checkpoint_of(run_dir, which), cfg
 
 
 def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] = ()) -> DictConfig:

@@ -10,12 +10,24 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.errors import ConfigError
 from src.config.rules import MISTYPED_ON_PURPOSE
 
+# Keys of other templates, and what to type here
+HABITS = {
+    "train": "python -m src.evaluate run=<run folder> tests without training.",
+    "test": "trainer.limit_test_batches=0 leaves the test out.",
+    "tags": "task_name=<name> puts runs into a folder of their own.",
+    "print_config": "--cfg job prints the configuration.",
+    "extras": "--cfg job prints the configuration.",
+    "extras.print_config": "--cfg job prints the configuration.",
+    "hparams_search": "python -m src.tune searches hyperparameters.",
+    "trainer.gpus": "trainer=gpu trains on one GPU, trainer=ddp trainer.devices=2 on two.",
+}
+
 
 def check_key(override: Override, base: DictConfig) -> None:
     """Check that a value override names a key that exists, with a value of the key's type."""
     key = override.key_or_group
     check_exists(override, base)
-    if override.is_add() or override.is_delete() or key in MISTYPED_ON_PURPOSE:
+    if adds(override) or override.is_delete() or key in MISTYPED_ON_PURPOSE:
         return
     try:
         default = OmegaConf.select(base, key)
@@ -30,12 +42,19 @@ def check_key(override: Override, base: DictConfig) -> None:
 def check_exists(override: Override, base: DictConfig) -> None:
     """Check that what an override sets or removes is there."""
     key = override.key_or_group
-    if not override.is_add() and find(key, base) is None:
+    if not adds(override) and find(key, base) is None:
+        if key in HABITS:
+            raise ConfigError(f"{key} does not exist here: {HABITS[key]}")
         shown = "hydra" if key.startswith("hydra.") else "job"
         raise ConfigError(
             f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
             f"python -m src.train --help lists the groups, --cfg {shown} the keys.)"
         )
+
+
+def adds(override: Override) -> bool:
+    """Whether an override may set a key that does not exist: `+key=` or `++key=`."""
+    return override.is_add() or override.is_force_add()
 
 
 def wanted_type(default: object, value: object) -> str | None:

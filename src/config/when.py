@@ -56,4 +56,5 @@ def apply(override: Override, cfg: DictConfig) -> None:
         with open_dict(cfg):
             (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf, None)
     else:
-        OmegaConf.update(cfg, key, override.value(), force_add=override.is_add())
+        new = override.is_add() or override.is_force_add()
+        OmegaConf.update(cfg, key, override.value(), force_add=new)

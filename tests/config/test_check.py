@@ -84,6 +84,7 @@ def test_values_that_do_not_fit_together(overrides: list[str], words: str) -> No
         ["~callbacks.samples", "callbacks.best=null", "+trainer.min_epochs=2", "loss.label_smoothing=0.1"],
         ["experiment=resnet18_ln", "norm=gn", "debug=fast", "logger=none"],
         ["hydra.job.name=x", "data.root='/a folder/with, comma'"],
+        ["++trainer.val_check_interval=0.5", "++optimizer.lr=0.3"],
     ],
 )
 def test_valid_overrides_pass(overrides: list[str]) -> None:
@@ -135,5 +136,13 @@ def test_what_is_typed_wins_over_a_comparisons_own_values() -> None:
 def test_an_old_name_is_answered_with_the_new_one(old: str, new: str) -> None:
     assert not Path(f"conf/{old}.yaml").exists()
     check([new], sweep=False)  # this one exists
-    with pytest.raises(ConfigError, match=f"{old.replace('/', '=')} is called {new} now"):
+    with pytest.raises(ConfigError, match=f"{old.replace('/', '=')} is called {new} here"):
         check([old.replace("/", "=")], sweep=False)
+
+
+def test_a_flag_may_stand_behind_an_override_and_a_new_key_may_be_swept() -> None:
+    args, sweep = prepare(["data=digits", "-m", "optimizer=sgd,adam", "+trainer.val_check_interval=0.5,1.0"])
+    assert sweep is not None
+    sweep.locked.close()
+    assert args[:2] == ["-m", "data=digits"]
+    assert len(set(sweep.jobs)) == 4
