@@ -287,7 +287,7 @@ CASES: dict[str, list[Bad]] = {
         Bad("find_lr norm=bn,ln", "asks for several runs"),
         Bad("tune norm=bn,ln", "asks for several runs"),
         Bad("estimate norm=bn,ln", "asks for several runs"),
-        Bad("plot_schedule -m 'seed=range(0,25)'", "more than 24 combinations"),
+        Bad("plot_schedule -m 'optimizer.lr=range(1,26)'", "more than 24 combinations"),
     ],
     "Datasets": [
         Bad("train data.download=false", "not there; data.download is false", 1),

@@ -68,6 +68,8 @@ def parameters(node: DictConfig) -> list[str] | None:
         found = inspect.signature(target).parameters.values()
     except Exception:  # it cannot be imported, or has no signature: the run tells
         return None
+    if inspect.isbuiltin(target):  # os.system: the run says why it may not be called
+        return None
     taken = [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     if any(p.kind is p.VAR_KEYWORD for p in found):
         inner = [parameters(child) for path, child in nodes(node) if "." not in path]

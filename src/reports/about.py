@@ -11,6 +11,7 @@ import yaml
 from src.reports.atlas import test_set
 from src.reports.leaderboard import Leaderboard
 from src.reports.runs import Run
+from src.reports.variants import brief
 
 SWEEP = "multirun.yaml"  # Hydra leaves it in a sweep's folder
 
@@ -58,6 +59,26 @@ def caveats(board: Leaderboard) -> list[str]:
     if any(run.facts.get("git_dirty") for run in runs):
         found.append("Some runs used code with changes that were not committed.")
     return found
+
+
+def settings(run: Run) -> dict[str, str]:
+    """How a run was trained: what someone asks first who doubts that a comparison is fair."""
+    config, options = run.config, run.facts.get("options", {})
+    clip, algorithm = (config.get(f"trainer.gradient_clip_{key}") for key in ("val", "algorithm"))
+    betas = [config[key] for key in ("optimizer.betas.0", "optimizer.betas.1") if key in config]
+    momentum = config.get("optimizer.momentum", ", ".join(map(brief, betas)))
+    found = {
+        "optimizer": options.get("optimizer") if isinstance(options, dict) else None,
+        "learning rate": config.get("optimizer.lr"),
+        "weight decay": config.get("optimizer.weight_decay"),
+        "momentum or betas": momentum,
+        "gradient clipping": "none" if clip is None else f"{brief(clip)} by {algorithm}",
+        "schedule": options.get("scheduler") if isinstance(options, dict) else None,
+        "batch": config.get("data.batch_size"),
+        "epochs": config.get("trainer.max_epochs"),
+        "precision": config.get("trainer.precision"),
+    }
+    return {name: "" if value is None else brief(value) for name, value in found.items()}
 
 
 def distinct(runs: Sequence[Run], key: str) -> list[str]:

@@ -23,7 +23,7 @@ from src.config.whole_file import write_text
 from src.drawing.comparison import colour, dash
 from src.drawing.mistakes import percent
 from src.metrics.answers import Answers
-from src.reports.about import caveats, commands
+from src.reports.about import caveats, commands, settings
 from src.reports.atlas import Atlas, plan_atlas, same_test_set
 from src.reports.charts import Told, cost_charts, learning_curves, step_charts
 from src.reports.classes import class_names, class_table, most_confused
@@ -88,6 +88,7 @@ def write_report(board: Leaderboard, out: Path, atlas: Atlas | None = None) -> P
         runs=(runs := [run for row in board.rows for run in row.variant.runs]),
         commands=commands(runs),
         caveats=caveats(board),
+        settings=[(entry, settings(entry.row.variant.runs[0])) for entry in entries],
         sections=[
             ("curves", "Learning curves", learning_curves(told)),
             ("cost", "Accuracy against cost", cost_charts(told)),

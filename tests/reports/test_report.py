@@ -9,13 +9,14 @@ from urllib.parse import unquote
 import pytest
 
 from src.drawing.comparison import colour, dash
+from src.reports.about import settings
 from src.reports.atlas import plan_atlas
 from src.reports.charts import Told, cost_charts, learning_curves, step_charts
 from src.reports.classes import class_table
 from src.reports.histories import read_history
 from src.reports.leaderboard import leaderboard
 from src.reports.report import write_report
-from src.reports.runs import find_runs
+from src.reports.runs import Run, find_runs
 from tests.made_runs import made_run
 from tests.reports.browser import needs_browser, opened
 
@@ -96,6 +97,18 @@ def test_curves_have_the_means_and_ranges_of_the_csv_files(sweep: Path) -> None:
     ]
     assert charts["Training loss"]["norm=ln"].y == pytest.approx([2.6, 2.4, 2.15])
     assert "Training accuracy" not in charts  # the files have none
+
+
+def test_settings_are_those_of_the_run() -> None:
+    config = {"optimizer.lr": 0.001, "optimizer.betas.0": 0.9, "optimizer.betas.1": 0.999}
+    config |= {"trainer.gradient_clip_val": 0.1, "trainer.gradient_clip_algorithm": "value"}
+    found = settings(Run(Path(), {"options": {"optimizer": "adam"}}, config))
+    assert [
+        found[key] for key in ("optimizer", "learning rate", "momentum or betas", "gradient clipping")
+    ] == [*("adam", "0.001", "0.9, 0.999", "0.1 by value")]
+    assert found["weight decay"] == ""
+    found = settings(Run(Path(), {}, {"optimizer.momentum": 0.9, "trainer.gradient_clip_val": None}))
+    assert (found["momentum or betas"], found["gradient clipping"], found["optimizer"]) == ("0.9", "none", "")
 
 
 def test_no_two_of_twelve_variants_look_alike() -> None:
