@@ -5,6 +5,7 @@ distinct configuration of them.
 """
 
 import json
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.build import build
 from src.config.check import check_jobs
 from src.config.errors import ConfigError
+from src.config.finished import run_config
 from src.config.resolvers import CONF_DIR
 from tests.test_every_option import OPTIONS
 
@@ -101,6 +103,13 @@ def test_values_of_a_recipe_stay_with_their_option() -> None:
         ("resnet18_ln", "adamw"),
     ]:
         assert optimizer(f"experiment={recipe}", f"optimizer={name}") == optimizer(f"optimizer={name}")
+
+
+def test_a_finished_run_is_tested_under_what_was_chosen_for_that(run_tiny: Callable[..., Path]) -> None:
+    run = run_tiny("data=digits", "model.width=4", "callbacks=none", "logger=none", "debug=fast")
+    assert run_config(run, []).trainer.limit_test_batches == 1.0
+    assert run_config(run, ["trainer=debug"]).trainer.limit_test_batches == 2
+    assert run_config(run, ["trainer=debug", "trainer.limit_test_batches=3"]).trainer.limit_test_batches == 3
 
 
 def test_every_when_names_an_option() -> None:

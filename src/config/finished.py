@@ -7,14 +7,14 @@ from functools import cache
 from pathlib import Path
 
 import yaml
-from hydra import compose, initialize_config_dir
+from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.check import apply_all, check_option, check_whole, groups_and_values, parse
+from src.config.check import apply_all, check_option, check_whole, compose_base, groups_and_values, parse
 from src.config.errors import ConfigError, plain_words
 from src.config.keys import nearest
 from src.config.latest import LATEST, latest_run
@@ -108,7 +108,7 @@ def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] 
                 if override.is_sweep_override():
                     raise ConfigError(f"{override.input_line} asks for several values: give one.")
             groups, values = groups_and_values(parsed, loader)
-            cfg = compose("train", [o.input_line or "" for o in groups] + ["paths.run_dir=."])
+            cfg = compose_base("train", [o.input_line or "" for o in groups]).cfg
         typed = {o.key_or_group for o in groups}
         with open_dict(cfg):
             for part in FROM_RUN:

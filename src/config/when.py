@@ -29,7 +29,7 @@ def apply_when(cfg: DictConfig, options: Mapping[str, str]) -> None:
     Raises:
         ConfigError: `when` names a group that does not exist.
     """
-    for choice, values in cfg.when.items():
+    for choice, values in (cfg.get("when") or {}).items():
         group, _, option = choice.partition("=")
         if group not in options:
             raise ConfigError(
@@ -37,7 +37,8 @@ def apply_when(cfg: DictConfig, options: Mapping[str, str]) -> None:
             )
         if options[group] == option:
             cfg.merge_with(values)
-    cfg.when = {}
+    if "when" in cfg:
+        cfg.when = {}
 
 
 def complete(cfg: DictConfig, options: Mapping[str, str], overrides: Iterable[str]) -> None:
