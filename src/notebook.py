@@ -1,18 +1,21 @@
 """The bench in a notebook: compose, train, show.
 
-from src.notebook import compose, show, train
+from src.notebook import compose, load_run, show, train
 
 experiment = compose("experiment=quickstart", "norm=ln")   # the overrides of the command line
 run = train(experiment)
 show(run)
+net, class_names, mean, std = load_run(run)
 """
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
 
 from src import train as command
 from src.config.check import check_jobs
@@ -63,6 +66,47 @@ def train_in(run_dir: Path, experiment: Experiment, **how: Any) -> Path:
     cfg.paths.run_dir = str(run_dir)
     log_to(run_dir / "train.log")
     return command.train(cfg, overrides=experiment.overrides, options=experiment.options, **how)
+
+
+class Trained(NamedTuple):
+    """A run's network, in evaluation mode, and what its images and answers are.
+
+    Args:
+        net: (B, 3, H, W) normalized images -> (B, classes) logits.
+        class_names: in the order of the logits.
+        mean: (3, 1, 1), of pixels from 0 to 1; images are normalized as `(pixels - mean) / std`.
+        std: (3, 1, 1).
+    """
+
+    net: nn.Module
+    class_names: list[str]
+    mean: Tensor
+    std: Tensor
+
+
+def load_run(run_dir: str | Path, *, ckpt: str = "") -> Trained:
+    """The network of a run, on the CPU.
+
+    Args:
+        run_dir: the run's folder.
+        ckpt: `best` or `last`; if not given, best where the run kept one.
+
+    Raises:
+        ConfigError: it is no run's folder, it would call what no file in `conf/` does, or has no checkpoint.
+        ValueError: the checkpoint is damaged.
+    """
+    from src.config.build import build
+    from src.config.finished import checkpoint_of, placed, run_config
+    from src.engine.weights import data_facts, load_checkpoint, load_weights
+
+    folder = Path(run_dir)
+    path = checkpoint_of(folder, ckpt)
+    content = load_checkpoint(path)
+    net: nn.Module = build(placed(run_config(folder, []), folder).model)
+    load_weights(net, content, path)
+    facts = data_facts(content, path)
+    mean, std = (torch.tensor(facts[key]).view(3, 1, 1) for key in ("mean", "std"))
+    return Trained(net.eval(), facts["class_names"], mean, std)
 
 
 def show(run_dir: str | Path) -> None:

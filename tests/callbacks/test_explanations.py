@@ -30,15 +30,13 @@ from src.callbacks.grad_cam import GradCam
 from src.callbacks.misclassified import Misclassified
 from src.callbacks.predictions import PredictionsFile
 from src.callbacks.projector import Projector
-from src.config.build import build
-from src.config.finished import placed, run_config
 from src.data.cifar import unpickled
 from src.drawing.charts import as_image, confusion_figure
 from src.drawing.sheet import FONT_SIZE, GAP, TILE, tile
-from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.metrics.predictions import Predictions
 from src.metrics.triage import Triage
 from src.models.resnet9 import ResNet9
+from src.notebook import load_run
 from src.reports.summary import read_summary
 
 NUM_TEST = 100
@@ -119,13 +117,8 @@ def the_most_confident_mistakes_are_shown(
 
 
 def network_and_normalization(run_dir: Path) -> tuple[nn.Module, Callable[[np.ndarray], torch.Tensor]]:
-    """The run's network with its best weights, and how it sees a picture, by hand."""
-    checkpoint = run_dir / "checkpoints" / "best.ckpt"
-    content = load_checkpoint(checkpoint)
-    net = build(placed(run_config(run_dir, []), run_dir).model).eval()
-    load_weights(net, content, checkpoint)
-    facts = data_facts(content, checkpoint)
-    mean, std = (torch.tensor(facts[key]).view(3, 1, 1) for key in ("mean", "std"))
+    """The run's network with its best weights, and how it sees a picture."""
+    net, _, mean, std = load_run(run_dir)
     return net, lambda pixels: ((as_picture(pixels) - mean) / std)[None]
 
 
