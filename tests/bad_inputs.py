@@ -239,7 +239,7 @@ CASES: dict[str, list[Bad]] = {
         Bad("train callbacks.samples.num_images=-1", "must be 1 or more: got -1"),
         Bad("train trainer.limit_train_batches=1.5", "or a fraction up to 1.0: got 1.5"),
         Bad("train trainer.limit_train_batches=0", "a whole number of batches"),
-        Bad("train trainer.precision=17", "must be one of 32-true, bf16-mixed"),
+        Bad("train trainer.precision=17", "must be one of auto, 32-true, bf16-mixed"),
         Bad("train experiment=quickstart trainer.max_time=soon", "Expected a string in the format DD:HH:MM:SS", 1),
         Bad("train machine.threads=1000000", "must be a whole number from 1 to 1024"),
         Bad("train task_name=", "task_name must be the name of a folder"),

@@ -68,6 +68,7 @@ def build_parts(parts: str) -> None:
         module = build(cfg.module)
         optimizer = module.make_optimizer()
         module.schedule.bind(optimizer, total_steps=100, total_epochs=10)
+    assert all(part is None or callable(part) for part in (module.resize, module.select, module.tta))
 
 
 def promised(group: str, option: str, cfg: DictConfig) -> None:
