@@ -196,7 +196,7 @@ def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
     """End with the numbers, the folder and the command that shows the curves."""
     log.info("\n%s\n", results_table(summary.facts))
     log.info("run folder:  %s", shown(run_dir))
-    if not in_sweep():
+    if not in_sweep() and (run_dir / "checkpoints" / "last.ckpt").is_file():
         typed = [o for o in summary.facts["overrides"] if o.startswith(("paths.output_dir=", "data.root="))]
         log.info("look closer: %s", shlex.join([*EXPLAIN, *typed]))
         log.info("compare:     python -m src.compare %s", shown(Path(output_dir)))

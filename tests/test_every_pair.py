@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.build import build
@@ -118,3 +119,31 @@ def test_every_when_names_an_option() -> None:
     choices = {choice for path in files for choice in OmegaConf.load(path).get("when", {})}
     assert len(choices) > 5
     assert choices <= {f"{group}={option}" for group, option in OPTIONS}
+
+
+@pytest.mark.parametrize(
+    ("block", "words"),
+    [
+        (
+            "optimizer=sgdd: {optimizer: {lr: 0.1}}",
+            "when: optimizer=sgdd is no option of a group. Did you mean",
+        ),
+        ("optimizer: {lr: 0.1}", "when: optimizer is no option of a group."),
+        ("optimiser=sgd: {optimizer: {lr: 0.1}}", "when: optimiser=sgd is no option of a group."),
+        (
+            "optimizer=sgd: {optimizer: {betas: [0.9, 0.99]}}",
+            "when: optimizer=sgd: Key 'betas' is not in struct.",
+        ),
+        ("optimizer=sgd: 0.1", "when: optimizer=sgd: "),
+    ],
+)
+def test_a_mistake_in_when_is_told(block: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def composed(*args: object, **how: object) -> DictConfig:
+        cfg = compose(*args, **how)  # type: ignore[arg-type]
+        cfg.when = OmegaConf.create(f"{{{block}}}")
+        return cfg
+
+    monkeypatch.setattr("src.config.check.compose", composed)
+    with pytest.raises(ConfigError) as caught:
+        check_jobs([], sweep=False)
+    assert words in str(caught.value)

@@ -194,8 +194,22 @@ def compose_base(config_name: str, chosen: Sequence[str]) -> Job:
     options = dict(cfg.hydra.runtime.choices)
     with open_dict(cfg):
         del cfg["hydra"]
+    check_when(cfg)
     apply_when(cfg, options)
     return Job(cfg, options)
+
+
+def check_when(cfg: DictConfig) -> None:
+    """Check that each block of `when` names an option that exists."""
+    loader = GlobalHydra.instance().config_loader()
+    for choice in map(str, cfg.get("when") or ()):
+        group, _, option = choice.partition("=")
+        options = loader.get_group_options(group)
+        if option not in options:
+            near = nearest(option, options, f"{group}=") if options else ""
+            raise ConfigError(
+                f"when: {choice} is no option of a group.{near} It is written <group>=<option>."
+            )
 
 
 def groups_and_values(

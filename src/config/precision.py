@@ -11,6 +11,7 @@ import os
 import platform
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -106,8 +107,9 @@ def timing(cache_dir: str) -> Timing:
         return Timing(**opened(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         found = measure()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_text(path, sealed(found._asdict()))
+        with suppress(OSError):  # then it is measured again the next time
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_text(path, sealed(found._asdict()))
         return found
 
 

@@ -68,7 +68,7 @@ def begin(
     # and cut off: who calls this has looked
     begun = (run_dir / SUMMARY).is_file() or (run_dir / "checkpoints").is_dir()
     point = where_to_go_on(run_dir) if begun else None
-    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {"started": now()}  # what it knows
+    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {"started": now()}
     if write:
         if begun and not point:
             clear(run_dir)

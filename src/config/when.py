@@ -15,8 +15,9 @@ from collections.abc import Iterable, Mapping
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from src.config.errors import ConfigError
+from src.config.errors import ConfigError, first_line
 
 
 def apply_when(cfg: DictConfig, options: Mapping[str, str]) -> None:
@@ -27,16 +28,15 @@ def apply_when(cfg: DictConfig, options: Mapping[str, str]) -> None:
         options: the chosen option of each group, such as `{"norm": "ln"}`.
 
     Raises:
-        ConfigError: `when` names a group that does not exist.
+        ConfigError: a block sets a key that does not exist.
     """
     for choice, values in (cfg.get("when") or {}).items():
-        group, _, option = choice.partition("=")
-        if group not in options:
-            raise ConfigError(
-                f"when: {choice} names no group: write <group>=<option>, such as optimizer=sgd."
-            )
-        if options[group] == option:
-            cfg.merge_with(values)
+        group, _, option = str(choice).partition("=")
+        if options.get(group) == option:
+            try:
+                cfg.merge_with(values)
+            except (OmegaConfBaseException, ValueError) as error:
+                raise ConfigError(f"when: {choice}: {first_line(error)}.") from None
     if "when" in cfg:
         cfg.when = {}
 
