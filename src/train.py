@@ -129,6 +129,7 @@ def fit(
     from src.config.build import build, build_all
     from src.config.resume import checkpoint_file
     from src.engine.checkpoint_file import WholeCheckpoints
+    from src.engine.loggers import close
     from src.engine.quiet import quiet
     from src.engine.run import fit_and_test
     from src.engine.weights import load_checkpoint, refuse_other_run
@@ -167,7 +168,12 @@ def fit(
         if slow := slow_choice(cfg, summary.facts["overrides"]):
             log.warning("%s", slow)
     checkpoint = str(ckpt_path) if ckpt_path else None
-    fit_and_test(trainer, module, datamodule, ckpt_path=checkpoint, test=test)
+    try:
+        fit_and_test(trainer, module, datamodule, ckpt_path=checkpoint, test=test)
+    finally:
+        failed = sys.exc_info()[0] is not None
+        for logger in trainer.loggers:
+            close(logger, failed=failed)
 
 
 def device_name(trainer: "L.Trainer") -> str:
@@ -200,7 +206,8 @@ def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
         typed = [o for o in summary.facts["overrides"] if o.startswith(("paths.output_dir=", "data.root="))]
         log.info("look closer: %s", shlex.join([*EXPLAIN, *typed]))
         log.info("compare:     python -m src.compare %s", shown(Path(output_dir)))
-    log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
+    if any(run_dir.glob("events.out.tfevents.*")):
+        log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))
 
 
 def in_sweep() -> bool:

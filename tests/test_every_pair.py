@@ -35,6 +35,7 @@ def test_a_recipe_composes_with_every_option(
     recipe: str, fake_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.config.precision.timing", None)  # nothing here may wait for the processor
+    monkeypatch.setattr("src.config.conditions.find_spec", lambda _: object())  # mlflow is not installed
     (alone,) = check_jobs([f"experiment={recipe}"], sweep=False)
     build_on_meta(alone.cfg)
     failed = []

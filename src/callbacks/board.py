@@ -1,18 +1,16 @@
-"""Where a callback writes for TensorBoard."""
-
-from collections.abc import Sequence
+"""Where a callback writes what it shows."""
 
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
-from tensorboard.compat.proto.summary_pb2 import Summary
 from torch.utils.tensorboard import SummaryWriter
 
 from src.drawing.sheet import Png
+from src.engine.loggers import log_picture
 
 
 def boards(trainer: L.Trainer) -> list[SummaryWriter]:
-    """The TensorBoard writers of a run, if it has any."""
+    """The TensorBoard writers of a run, if it has any: for text, histograms and the projector."""
     return [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
 
 
@@ -22,12 +20,7 @@ def board_step(trainer: L.Trainer) -> int:
     return max(trainer.global_step - fitting, 0)
 
 
-def add_picture(writers: Sequence[SummaryWriter], tag: str, picture: Png, step: int) -> None:
-    """Show a picture in TensorBoard; the writers' own `add_image` would unpack and pack it once more."""
-    image = Summary.Image(
-        height=picture.height, width=picture.width, colorspace=3, encoded_image_string=picture.content
-    )
-    for writer in writers:
-        summary = Summary(value=[Summary.Value(tag=tag, image=image)])
-        file = writer._get_file_writer()  # type: ignore[no-untyped-call]  # opens one, behind fit a new one
-        file.add_summary(summary, step)
+def add_picture(trainer: L.Trainer, tag: str, picture: Png) -> None:
+    """Show a picture wherever the run logs to; call it in the first process alone."""
+    for logger in trainer.loggers:
+        log_picture(logger, tag, picture, board_step(trainer))

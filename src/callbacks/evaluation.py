@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import lightning as L
@@ -29,10 +30,11 @@ class Evaluation:
     pixels_at: Callable[[int], np.ndarray]  # position in the data -> (H, W, 3) uint8
     step: int
     writers: list[SummaryWriter]
+    show_picture: Callable[[str, Png], None]  # tag, picture -> wherever the run logs to
 
     def add_image(self, name: str, picture: Png) -> None:
-        """Show a picture in TensorBoard as `<stage>/<name>`."""
-        add_picture(self.writers, f"{self.stage}/{name}", picture, self.step)
+        """Show a picture as `<stage>/<name>`."""
+        self.show_picture(f"{self.stage}/{name}", picture)
 
     def add_text(self, name: str, markdown: str) -> None:
         for writer in self.writers:
@@ -112,4 +114,5 @@ def evaluation(
         pixels_at=lambda index: data.images[index],
         step=board_step(trainer),
         writers=boards(trainer),
+        show_picture=partial(add_picture, trainer),
     )

@@ -1,4 +1,4 @@
-"""TensorBoard's hparams page: what was chosen, and what came of it."""
+"""What was chosen, for the loggers: TensorBoard's hparams page has what came of it, too."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,9 +17,10 @@ METRICS = {
 
 
 class HparamsTab(L.Callback):
-    """Write one row when the run has been tested; behind the `Recorder`, which knows the results.
+    """Write one row: for TensorBoard after the test, with the results; for other loggers at the start.
 
-    A short row: TensorBoard does not draw the table of a long one.
+    It stands after the `Recorder`, which knows the results. The row is short: TensorBoard does not draw the
+    table of a long one.
 
     Args:
         summary: facts of the run; its `options` are the chosen option of each group.
@@ -29,13 +30,21 @@ class HparamsTab(L.Callback):
     def __init__(self, summary: Summary, config: Mapping[str, Any]) -> None:
         self.summary, self.config = summary, config
 
+    def row(self) -> dict[str, str | int | float]:
+        return hparams_row(self.config, self.summary.facts)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        row = {name.rpartition(" ")[2]: value for name, value in self.row().items()}
+        for logger in trainer.loggers:
+            if not isinstance(logger, TensorBoardLogger):
+                logger.log_hyperparams(row)
+
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        row = hparams_row(self.config, self.summary.facts)
         facts = self.summary.facts
         metrics = {name: facts[key] for name, key in METRICS.items() if facts.get(key) is not None}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.log_hyperparams(row, metrics, step=trainer.global_step)
+                logger.log_hyperparams(self.row(), metrics, step=trainer.global_step)
 
 
 def hparams_row(config: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str | int | float]:

@@ -9,7 +9,8 @@ from torch import Tensor
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import make_grid
 
-from src.callbacks.board import boards
+from src.callbacks.board import add_picture
+from src.drawing.sheet import packed, save
 
 PIXELS = 96  # height and width of an image in the grid
 
@@ -29,9 +30,9 @@ class TrainingSamples(L.Callback):
         images, _ = dataset.__getitems__(range(min(self.num_images, len(dataset))))
         stats = trainer.datamodule.stats  # type: ignore[attr-defined]
         grid = sample_grid(images.cpu(), stats.mean, stats.std)
-        to_pil_image(grid).save(self.path)
-        for writer in boards(trainer):
-            writer.add_image("train/images", grid, trainer.global_step)
+        picture = packed(to_pil_image(grid))
+        save(picture, self.path.parent, self.path.stem)
+        add_picture(trainer, "train/images", picture)
 
 
 def sample_grid(images_bchw: Tensor, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:

@@ -161,7 +161,7 @@ class UpdateMonitor(L.Callback):
         )
         picture = packed(as_image(figure))
         save(picture, self.folder, "updates")
-        add_picture(boards(trainer), "train/updates", picture, board_step(trainer))
+        add_picture(trainer, "train/updates", picture)
 
 
 def net_of(pl_module: L.LightningModule) -> nn.Module:

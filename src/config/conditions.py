@@ -5,6 +5,7 @@ A key that a config does not have is not checked, so a new group costs nothing h
 
 import math
 from collections.abc import Iterator
+from importlib.util import find_spec
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -106,9 +107,17 @@ def metrics_exist(cfg: DictConfig) -> Iterator[str]:
             )
 
 
+def packages_are_installed(cfg: DictConfig) -> Iterator[str]:
+    """Loggers whose packages an extra brings."""
+    for name in ("wandb", "mlflow"):
+        if get(cfg, f"logger.{name}") and find_spec(name) is None:
+            yield f"logger={name} needs the package {name}, which is not installed: pip install {name}."
+
+
 CONDITIONS = (
     *(groups_divide_channels, stages_agree, train_images_remain, metrics_exist),
     *(places_are_named, devices_exist, betas_are_fractions, milestones_rise),
+    packages_are_installed,
 )
 
 

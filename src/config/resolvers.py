@@ -74,6 +74,11 @@ def new_folder(parent: str, *names: str) -> str:
     raise FileExistsError(f"10,000 folders named {stem} in {parent}: remove some.")
 
 
+def folder_name(path: str) -> str:
+    """The last part of a path."""
+    return Path(path).name
+
+
 def part_of(total: int, fraction: float) -> int:
     """`fraction` of `total`, rounded, at least 1: a place in a run of any length."""
     return max(1, round(total * fraction))
@@ -112,7 +117,7 @@ def register() -> None:
     """Make the functions known to OmegaConf; doing it twice is harmless."""
     # conf/hydra/launcher/ holds presets: the plugins' own options of the same names add the other keys
     warnings.filterwarnings("ignore", message="(?s).*validated against ConfigStore schema")
-    for function in (run_name, part_of, decay_to, count_folders, thread_limit):
+    for function in (run_name, folder_name, part_of, decay_to, count_folders, thread_limit):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     # Cached, so that one job sees one folder however often the name is read.
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)

@@ -17,7 +17,6 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from src.attribution.capture import features
 from src.attribution.grad_cam import captum_grad_cam
@@ -33,6 +32,8 @@ from src.callbacks.projector import Projector
 from src.data.cifar import unpickled
 from src.drawing.charts import as_image, confusion_figure
 from src.drawing.sheet import FONT_SIZE, GAP, TILE, tile
+from src.engine.curves_file import Board
+from src.engine.loggers import log_picture
 from src.metrics.predictions import Predictions
 from src.metrics.triage import Triage
 from src.models.resnet9 import ResNet9
@@ -248,7 +249,8 @@ def test_odd_passes_are_shown_sensibly(case: str, model: str, tmp_path: Path) ->
     module.log = lambda name, value, **_: module.logged.update({name: value})
     triage = Triage()
     folder = str(tmp_path)
-    with SummaryWriter(folder) as writer:
+    logger = Board(save_dir=folder)
+    with logger.experiment as writer:
         seen = Evaluation(
             stage="test",
             net=net,
@@ -259,6 +261,7 @@ def test_odd_passes_are_shown_sensibly(case: str, model: str, tmp_path: Path) ->
             pixels_at=lambda index: (images[index].permute(1, 2, 0) * 255).byte().numpy(),
             step=7,
             writers=[writer],
+            show_picture=lambda tag, picture: log_picture(logger, tag, picture, 7),
         )
         for callback in (
             *(kind(folder=folder) for kind in (Misclassified, GradCam, Evidence, Confusion, Calibration)),
