@@ -35,10 +35,10 @@ machine, from some seconds of the run's own training.
                       there, by arithmetic; two examples if not given
 
 Everything else is an override as for src.train. Timed are a few batches of the composition's network, loss,
-optimizer, precision, batch size, augmentation and loading in the Trainer's own loop, behind two that warm up
-(a network whose first batch takes longer than 6 s has no other), and a few of validation, which the test is
-reckoned from. Left out: callbacks and loggers, so the pictures and explanations of a run come on top (on a
-CPU, mostly after the test). Nothing is kept, no run's folder is made.
+optimizer, precision, batch size, augmentation and loading in the Trainer's own loop (at least five, unless
+they take more than 30 s; the first two only warm up), and a few of validation, from which the test is
+reckoned. Peak memory includes the explanations of one test batch; their time, and that of other callbacks
+and of loggers, comes on top (on a CPU, mostly after the test). Nothing is kept, no run's folder is made.
 
 -m estimates every job of a sweep and their sum, one after the other; those that differ in the seed alone are
 measured once. Other work on the machine counts: the spread beside the median says how steady it was.
@@ -50,7 +50,7 @@ Examples:
 
 OWN = {"gpu_tflops": ""}
 UNTIMED = ("seed", "data.seed")  # jobs that differ in nothing else take equally long
-NO_PART = ("callbacks", "logger")
+NO_PART = ("logger",)
 
 
 def main(args: Sequence[str]) -> int:

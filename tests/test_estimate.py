@@ -14,6 +14,8 @@ import pytest
 import torch
 
 from src import estimate as command
+from src.callbacks.evaluation import Evaluation
+from src.callbacks.grad_cam import GradCam
 from src.config.build import build
 from src.config.finished import placed
 from src.engine.classifier import Classifier
@@ -167,11 +169,15 @@ def test_a_step_that_takes_known_time() -> None:
 
 def test_when_to_stop() -> None:
     timer = StepTimer()
-    timer.seconds = [0.6]
-    assert timer.enough(0.0), "the first batch took longer than all may"
-    assert not StepTimer(compiled=True).enough(0.0)
-    timer.seconds = [0.1]
-    assert not timer.enough(0.0)
+    timer.seconds = [30.1]
+    assert timer.enough(0.0), "the first batch took longer than five may"
+    compiled = StepTimer(compiled=True)
+    compiled.seconds = [30.1]
+    assert not compiled.enough(0.0)
+    timer.seconds = [7.0] * 4
+    assert not timer.enough(21.0), "memory is known after five"
+    timer.seconds = [8.0] * 4
+    assert timer.enough(24.0)
     timer.seconds = [0.1] * 5
     assert not timer.enough(0.4)
     assert timer.enough(0.6)
@@ -179,15 +185,38 @@ def test_when_to_stop() -> None:
     assert timer.enough(0.1)
 
 
+def use(num_bytes: int) -> None:
+    """Take memory from the system itself: malloc may have kept what a test before used."""
+    with mmap(-1, num_bytes) as pages:
+        for at in range(0, num_bytes, 4096):
+            pages[at] = 1
+
+
+def test_the_estimate_keeps_memory_as_the_run_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[bool] = []
+    monkeypatch.setattr("src.engine.machine.keep_freed_memory", lambda: kept.append(True))
+    measure(tmp_path, "callbacks=training")
+    assert kept == [True]
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system tells no peak of its own")
+def test_the_peak_includes_the_explanations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show(self: GradCam, seen: Evaluation, pl_module: L.LightningModule) -> None:
+        assert seen.stage == "test"
+        use(1000 * 2**20)
+
+    before = measure(tmp_path).memory
+    monkeypatch.setattr(GradCam, "show", show)
+    after = measure(tmp_path).memory
+    assert before.whole is not None
+    assert after.whole is not None
+    assert after.whole - before.whole > 500 * 2**20
+    assert after.batches >= 5
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system tells no peak of its own")
 def test_peak_memory_of_a_known_array() -> None:
     size = 200 * 2**20
-
-    def use(num_bytes: int) -> None:  # from the system itself: malloc may have kept what a test before used
-        with mmap(-1, num_bytes) as pages:
-            for at in range(0, num_bytes, 4096):
-                pages[at] = 1
-
     use(2 * size)  # an earlier, higher peak plays no part
     with peak_memory(torch.device("cpu")) as memory:
         use(size)
@@ -202,7 +231,7 @@ def test_the_table_and_the_sum_of_jobs() -> None:
         **{"device": "cpu (x, 2 threads)", "precision": "32-true", "num_params": 1000, "macs": 2_000_000},
         **{"batch_size": 100, "length": Length(50, 50, 5000, 5), "pflop": 0.06},
         **{"phases": [phase], "start_seconds": 3.0, "load_seconds": 4.0},
-        **{"val": Pass(5, 2, 0.1), "test": Pass(1, 3, 0.2), "memory": PeakMemory(2**20, 3 * 2**30)},
+        **{"val": Pass(5, 2, 0.1), "test": Pass(1, 3, 0.2), "memory": PeakMemory(2**20, 3 * 2**30, 5)},
     )  # type: ignore[arg-type]
     said = estimate_table(found)
     assert "1,000 parameters, 2,000,000 MACs an image" in said

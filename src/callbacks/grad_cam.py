@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 import lightning as L
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from src.attribution.capture import layer_named, map_layers
 from src.attribution.grad_cam import captum_grad_cam
 from src.callbacks.evaluation import Evaluation
-from src.callbacks.mistakes import MistakesCallback, cases, show_pages
+from src.callbacks.mistakes import PAGE, MistakesCallback, cases, show_pages
 from src.drawing.mistakes import grad_cam_block
 
 Method = Callable[[nn.Module, Tensor, Tensor, Sequence[str]], dict[str, Tensor]]
@@ -52,12 +53,17 @@ class GradCam(MistakesCallback):
     def show_rows(self, seen: Evaluation, rows: np.ndarray) -> None:
         said = seen.predictions
         layers = self.layers or map_layers(seen.net, seen.image_size)
-        images = seen.inputs_at(said.indices[rows])
-        targets = torch.from_numpy(np.concatenate([said.predicted[rows], said.labels[rows]]))
-        maps = self.method(seen.net, torch.cat([images, images]), targets, layers)
-        pairs = {layer: torch.stack(both.float().cpu()[:, 0].chunk(2)) for layer, both in maps.items()}
-        blocks = [
-            grad_cam_block(case, {layer: pairs[layer][:, row] for layer in layers})
-            for row, case in enumerate(cases(seen, rows))
-        ]
+        blocks: list[Image.Image] = []
+        for start in range(
+            0, len(rows), PAGE
+        ):  # page by page: their graphs would take more memory than training
+            page = rows[start : start + PAGE]
+            images = seen.inputs_at(said.indices[page])
+            targets = torch.from_numpy(np.concatenate([said.predicted[page], said.labels[page]]))
+            maps = self.method(seen.net, torch.cat([images, images]), targets, layers)
+            pairs = {layer: torch.stack(both.float().cpu()[:, 0].chunk(2)) for layer, both in maps.items()}
+            blocks += [
+                grad_cam_block(case, {layer: pairs[layer][:, row] for layer in layers})
+                for row, case in enumerate(cases(seen, page))
+            ]
         show_pages(self, seen, blocks, self.num_in_png)

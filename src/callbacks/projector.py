@@ -8,7 +8,7 @@ from torch import Tensor
 from src.attribution.capture import features
 from src.callbacks.evaluation import Evaluation, EvaluationCallback
 
-BATCH = 256  # images a forward pass
+BATCH = 64  # images a forward pass
 
 
 class Projector(EvaluationCallback):

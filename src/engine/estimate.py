@@ -1,5 +1,6 @@
 """What a composition will take, from a few timed steps of its own training."""
 
+import logging
 import math
 import platform
 import time
@@ -11,7 +12,9 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from src.config.build import build
+from src.callbacks.evaluation import EvaluationCallback
+from src.config.build import build, build_all
+from src.engine.machine import return_freed_memory
 from src.engine.memory import PeakMemory, peak_memory
 from src.engine.quiet import quiet
 from src.engine.step_timer import StepTimer
@@ -87,12 +90,14 @@ def estimate(cfg: DictConfig) -> Estimate:
     """Train what `cfg` names for a few steps, look at a few validation batches, and reckon the rest.
 
     Network, loss, optimizer, schedule, precision, clipping, accumulation, augmentation and loading are the
-    composition's, in Lightning's own loop; its callbacks and loggers are left out.
+    composition's, in Lightning's own loop; its callbacks and loggers are left out. Only those callbacks that
+    explain a test do so, for one batch: for the memory that it takes.
 
     Raises:
         ValueError: the composition trains nothing, never ends or cannot be built.
     """
     quiet()
+    build(cfg.machine)  # threads, and whether memory is kept
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     began = time.perf_counter()
     datamodule = build(cfg.data)
@@ -120,7 +125,12 @@ def estimate(cfg: DictConfig) -> Estimate:
             each_image = {size: count / timer.images for size, count in module.passes.items()}
             first_end = first_end or timer.first_end
             phases.append(Phase(share, *timer.timed(), each_image))
+            memory.batches = len(timer.seconds)
     each = evaluation_seconds(trainer, module, datamodule, timer)
+    with peak_memory(trainer.strategy.root_device) as explaining:
+        explain_a_batch(cfg, module, datamodule)
+    if memory.whole is not None and explaining.whole is not None:
+        memory.whole = max(memory.whole, explaining.whole)
     validations = length.epochs // cfg.trainer.check_val_every_n_epoch
     return Estimate(
         device=device_words(trainer.strategy.root_device),
@@ -139,6 +149,19 @@ def estimate(cfg: DictConfig) -> Estimate:
         test=Pass(1, num_batches(datamodule, "test", cfg.trainer.limit_test_batches), each * looks(module)),
         memory=memory,
     )
+
+
+def explain_a_batch(cfg: DictConfig, module: L.LightningModule, datamodule: Any) -> None:
+    """Test one batch, and let the composition's callbacks draw what they draw after a test."""
+    watchers = [callback for callback in build_all(cfg.callbacks) if isinstance(callback, EvaluationCallback)]
+    if watchers:
+        return_freed_memory()
+        trainer = build(cfg.trainer, callbacks=watchers, **HELD_BACK | {"limit_test_batches": 1})
+        logging.disable()  # what the callbacks say of a batch is of no use
+        try:
+            trainer.test(module, datamodule=datamodule, verbose=False)
+        finally:
+            logging.disable(logging.NOTSET)
 
 
 def device_words(device: torch.device) -> str:

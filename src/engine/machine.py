@@ -26,6 +26,12 @@ def use(*, threads: int | None = None, keep_memory: bool = True, matmul_precisio
         keep_freed_memory()
 
 
+def return_freed_memory() -> None:
+    """Hand freed memory back to the system, where malloc is glibc's: what comes next may need other sizes."""
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def keep_freed_memory() -> bool:
     """Let malloc keep what is freed, instead of handing it back to the system and asking for it again.
 

@@ -20,6 +20,7 @@ class PeakMemory:
 
     added: int | None = None
     whole: int | None = None
+    batches: int = 0  # of training that were seen: a CPU's memory grows over the first few
     kind: str = "the whole process at its peak, without loading workers:"
 
 

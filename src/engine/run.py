@@ -4,6 +4,8 @@ from pathlib import Path
 
 import lightning as L
 
+from src.engine.machine import return_freed_memory
+
 
 def fit_and_test(
     trainer: L.Trainer,
@@ -19,6 +21,7 @@ def fit_and_test(
     """
     trainer.fit(module, datamodule=datamodule, ckpt_path=ckpt_path, weights_only=True)
     if test:
+        return_freed_memory()  # explanations want tensors of other sizes than training left room for
         best = best_checkpoint(trainer)
         trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
 

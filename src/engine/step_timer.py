@@ -9,6 +9,8 @@ import torch
 
 SECONDS = 6.0  # of timed training batches, behind the warm-up
 WARM_UP = 2  # batches that are not timed: kernels are chosen, workers and memory come up
+LEAST = 5  # batches in all, for the memory of the first ones is not that of the later ones
+LONGEST = 30.0  # seconds that the least number may take
 MOST = 100  # timed batches
 
 
@@ -48,8 +50,10 @@ class StepTimer(L.Callback):
 
     def enough(self, passed: float) -> bool:
         """Whether to stop, so many seconds behind the first batch."""
-        if len(self.seconds) == 1:
-            return self.seconds[0] > SECONDS and not self.compiled
+        if len(self.seconds) == 1 and self.compiled:
+            return False
+        if len(self.seconds) < LEAST:
+            return sum(self.seconds) > LONGEST
         return passed > SECONDS or len(self.seconds) >= WARM_UP + MOST
 
     def timed(self) -> tuple[list[float], bool]:

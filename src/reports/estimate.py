@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
+from src.engine.step_timer import LEAST
 from src.reports.table import duration
 
 if TYPE_CHECKING:
@@ -70,7 +71,8 @@ def passes(which: "Pass") -> str:
 def memory_words(memory: "PeakMemory") -> str:
     if memory.added is None or memory.whole is None:
         return "not known on this system"
-    return f"{mebibytes(memory.added)} for training; {memory.kind} {mebibytes(memory.whole)}"
+    few = f" (after {memory.batches} batches; more may raise it)" if memory.batches < LEAST else ""
+    return f"{mebibytes(memory.added)} for training; {memory.kind} {mebibytes(memory.whole)}{few}"
 
 
 def gpu_lines(pflop: float, load_seconds: float, tflops: float | None) -> list[str]:

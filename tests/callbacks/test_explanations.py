@@ -225,6 +225,28 @@ def test_tensorboard_shows_what_captum_computes_and_one_pass_the_same(
     assert np.abs(captums - shown()).max() > 100
 
 
+def test_grad_cam_holds_the_graph_of_one_page_at_a_time() -> None:
+    sizes: list[int] = []
+
+    def method(net: nn.Module, images: torch.Tensor, *args: Any) -> dict[str, torch.Tensor]:
+        sizes.append(len(images))
+        return captum_grad_cam(net, images, *args)
+
+    callback = GradCam(folder=".", num_images=12, method=method)
+    seen = SimpleNamespace(
+        stage="val",
+        net=ResNet9(3, width=4),
+        image_size=32,
+        class_names=["ant", "bee", "cow"],
+        predictions=Predictions(np.arange(12), np.zeros(12, int), np.tile([0.0, 1, 2], (12, 1))),
+        inputs_at=lambda at: torch.rand(len(at), 3, 32, 32),
+        pixels_at=lambda _: np.zeros((32, 32, 3), np.uint8),
+        add_image=lambda *_: None,
+    )
+    callback.show_rows(seen, np.arange(12))  # type: ignore[arg-type]
+    assert sizes == [10, 10, 4]  # both classes of five mistakes, five, two
+
+
 CASES = {
     "no mistakes": (np.array([0, 1, 2]), np.eye(3) * 5),
     "one class only": (np.array([1, 1, 1, 1]), np.array([[2.0, 1, 0], [0, 2, 1], [0, 1, 2], [3, 0, 0]])),
