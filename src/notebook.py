@@ -1,10 +1,11 @@
 """The bench in a notebook: compose, train, show.
 
-from src.notebook import compose, load_run, show, train
+from src.notebook import compose, compose_all, load_run, show, train
 
 experiment = compose("experiment=quickstart", "norm=ln")   # the overrides of the command line
 run = train(experiment)
 show(run)
+runs = [train(experiment) for experiment in compose_all("experiment=norms", "seed=0")]   # a sweep
 net, class_names, mean, std = load_run(run)
 """
 
@@ -18,8 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from src import train as command
-from src.config.check import check_jobs
+from src.config.check import check_jobs, job_overrides
 from src.config.console import log_to
+from src.config.errors import ConfigError
+from src.config.multirun import multirun
 from src.config.precision import precision_override
 from src.config.resolvers import new_folder, run_name
 from src.config.resume import with_run_overrides
@@ -41,11 +44,30 @@ def compose(*overrides: str) -> Experiment:
     """What `python -m src.train <overrides>` would run.
 
     Raises:
-        ConfigError: a name, type or value that cannot work, told in one line.
+        ConfigError: a name, type or value that cannot work, or an experiment that is a sweep of several runs.
     """
     given = with_run_overrides(list(overrides))
+    if any(o.startswith("experiment=") for o in given) and (whole := multirun(given, flag=False)):
+        raise ConfigError(
+            f"{' '.join(overrides)} is a sweep of {len(job_overrides(whole.overrides))} runs: "
+            f"compose_all(…) returns all of them."
+        )
     ((cfg, options),) = check_jobs(given, sweep=False)
     return Experiment(cfg, given + precision_override([cfg]), options)
+
+
+def compose_all(*overrides: str) -> list[Experiment]:
+    """What `python -m src.train -m <overrides>` would run: one experiment a job, each to be given to `train`.
+
+    Raises:
+        ConfigError: a name, type or value that cannot work.
+    """
+    whole = multirun(list(overrides), flag=True)
+    assert whole is not None
+    jobs = check_jobs(whole.overrides, sweep=True)
+    chosen = precision_override([job.cfg for job in jobs])
+    typed = job_overrides(whole.overrides)
+    return [Experiment(cfg, own + chosen, options) for (cfg, options), own in zip(jobs, typed, strict=True)]
 
 
 def train(experiment: Experiment) -> Path:

@@ -201,7 +201,7 @@ def test_the_estimate_keeps_memory_as_the_run_does(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system tells no peak of its own")
 def test_the_peak_includes_the_explanations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def show(self: GradCam, seen: Evaluation, pl_module: L.LightningModule) -> None:
+    def show(_: GradCam, seen: Evaluation, __: L.LightningModule) -> None:
         assert seen.stage == "test"
         use(1000 * 2**20)
 

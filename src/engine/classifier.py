@@ -5,7 +5,8 @@ Shapes: B batch, C channels, H height, W width, K classes.
 
 from collections import Counter
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
 
 import lightning as L
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from src.engine.stage_metrics import ImageMean, StageMetrics
+from src.engine.weights import module_of
 from src.metrics.cost import evaluating
 from src.optim.param_groups import Factors, l1_norm, make_optimizer
 from src.optim.schedule import Schedule
@@ -91,6 +93,18 @@ class Classifier(L.LightningModule):
         self.total_steps = 0  # known when the optimizer is made
         self.passes: Counter[int] = Counter()
         self.going_on: dict[str, Tensor] = {}  # what a checkpoint had of an epoch's middle, until it goes on
+
+    @classmethod
+    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> "Classifier":
+        """A run's Classifier with its weights; `kwargs` of the constructor go to Lightning's own method.
+
+        Raises:
+            ConfigError: the checkpoint would call what no file in `conf/` does.
+            ValueError: it is damaged, or does not say what it was made of.
+        """
+        if args or kwargs:
+            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
+        return cast(Classifier, module_of(Path(checkpoint_path)))
 
     def setup(self, stage: str) -> None:
         """Show a network that wants it some training images; a checkpoint's weights come later and win."""

@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from omegaconf import DictConfig
 from torch import nn
 
+from src.config.build import build
+from src.config.finished import refuse_strangers
 from src.engine.checkpoint_file import must_be_whole
 
 LARGEST_IMAGE = 4096  # pixels, as `data.image_size` allows
@@ -106,6 +109,24 @@ def compare(own: dict[str, Any], state: dict[str, Any], name: str, path: Path) -
             f"{path} does not fit this {name}: {len(differ)} tensors differ, such as "
             f"{differ[0]}. Leave out overrides of model=, norm= and data.num_classes."
         )
+
+
+def module_of(path: Path) -> nn.Module:
+    """The Classifier that wrote a checkpoint, with its weights, in evaluation mode on the CPU.
+
+    Raises:
+        ConfigError: the checkpoint would call what no file in `conf/` does.
+        ValueError: it is damaged, or does not say what it was made of.
+    """
+    content = load_checkpoint(path)
+    config = content.get("hyper_parameters")
+    if not isinstance(config, dict) or not isinstance(config.get("module"), dict):
+        raise ValueError(f"{path} does not say what it was made of: train the network with this version.")
+    refuse_strangers(config["module"], (), path)
+    module: nn.Module = build(DictConfig(config["module"]))
+    compare(module.state_dict(), content["state_dict"], type(module).__name__, path)
+    module.load_state_dict(content["state_dict"])
+    return module.eval()
 
 
 def data_facts(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
