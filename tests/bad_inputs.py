@@ -173,7 +173,7 @@ CASES: dict[str, list[Bad]] = {
         Bad("train logger=[]", "logger=[] does not exist. Did you mean logger=none?"),
         Bad("train test=false", "test does not exist here: trainer.limit_test_batches=0 leaves the test out."),
         Bad("train debug=fdr", "debug=fdr is called debug=fast here."),
-        Bad("explain run=latest images=0", "latest: there is no completed run", env={"OUTPUT_DIR": "nothing"}),
+        Bad("explain run=latest images=0", "latest: there is no completed run with a checkpoint", env={"OUTPUT_DIR": "nothing"}),
         Bad("train trainer=3", "trainer=3 does not exist. Valid: auto, cpu"),
         Bad("train optimizer=", "optimizer= does not exist. Valid: adam"),
         Bad("train =5", "cannot read '=5'"),

@@ -1,6 +1,7 @@
 """What a training tells on the terminal and in train.log: how long it will take, and a line an epoch."""
 
 import logging
+import math
 import time
 from collections.abc import Mapping
 
@@ -31,6 +32,7 @@ class EpochLine(L.Callback):
         self.began: tuple[float, float] | None = None  # time and work done behind the warm-up
         self.told = False
         self.steps = 0  # of this process
+        self.lr = math.nan  # of the last step; the schedule has moved on when an epoch ends
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if pl_module.device.type != "cpu":
@@ -45,6 +47,9 @@ class EpochLine(L.Callback):
                 f"this training takes {operations / 1e15:.3g} PFLOP, about {hours} on a laptop's CPU (0.1 "
                 f"TFLOP/s). size=cpu takes minutes; python -m src.estimate measures it here."
             )
+
+    def on_train_batch_start(self, trainer: L.Trainer, *args: object) -> None:
+        self.lr = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *args: object) -> None:
         self.steps += 1
@@ -61,13 +66,15 @@ class EpochLine(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.told = True
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        seen = sum(trainer.num_val_batches) * data.batch_size * trainer.world_size
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         line = epoch_line(
             metrics,
             epoch=trainer.current_epoch + 1,
             max_epochs=trainer.max_epochs or 0,
-            num_val=len(trainer.datamodule.val_indices),  # type: ignore[attr-defined]
-            lr=trainer.optimizers[0].param_groups[0]["lr"],
+            num_val=min(len(data.val_indices), seen),
+            lr=self.lr,
             seconds_left=self.seconds_left(trainer, pl_module),
         )
         rank_zero_only(log.info)(line)

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 LARGE, SMALL = 1e-1, 1e-6  # ||dw|| / ||w||: a step that replaces weights, and one that leaves them
 SATURATED = 0.9  # share of a gradient's values that clipping changes
 LONG = 5  # of the update monitor's measurements, one after the other
+ENOUGH = 10  # steps after which a network is expected to know something
 FEW = 16  # images
 FAST = 0.5  # momentum of BatchNorm's running statistics in short runs
 NEAR_TOP = 0.1  # of the schedule's highest rate: at its ends, steps are meant to be small
@@ -93,7 +94,7 @@ class Guards(L.Callback):
         must_be_finite(float(metrics.get("train/loss", torch.tensor(0.0))), trainer, trainer.global_step)
         num_classes = trainer.datamodule.num_classes  # type: ignore[attr-defined]
         accuracy = float(metrics.get("train/acc", torch.tensor(1.0)))
-        if is_chance(accuracy, num_classes):
+        if trainer.global_step >= ENOUGH and is_chance(accuracy, num_classes):
             self.tell(
                 "chance",
                 f"hint: after epoch {trainer.current_epoch + 1} training accuracy is {accuracy:.1%}, no "

@@ -12,7 +12,7 @@ from typing import NoReturn
 from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
-from src.config.check import check
+from src.config.check import check, job_overrides
 from src.config.door import in_words, unforeseen
 from src.config.errors import ConfigError
 from src.config.help import help_text
@@ -43,8 +43,8 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
         return
     try:
         parsed = parsed_flags(args)
-        if parsed.cfg == "job" and not brings_own_files(parsed):
-            print(job_text(parsed), end="")
+        if text := answer(parsed):
+            print(text, end="")
             return
         sys.argv[1:], sweep = prepare(args)
     except (ConfigError, OSError) as error:
@@ -134,13 +134,25 @@ def brings_own_files(parsed: Namespace) -> bool:
     return bool(parsed.config_dir or parsed.config_path or parsed.config_name)
 
 
+def answer(parsed: Namespace) -> str | None:
+    """What is printed instead of a run, where Hydra's own answer would not fit."""
+    if parsed.cfg == "job" and not brings_own_files(parsed):
+        return job_text(parsed)
+    if parsed.shell_completion and parsed.overrides == ["install=bash"]:
+        return Path(__file__).with_name("completion.bash").read_text(encoding="utf-8")
+    return None
+
+
 def job_text(parsed: Namespace) -> str:
     """What `--cfg job` prints; Hydra itself does not know what `when` does.
 
     Raises:
         ConfigError: the configuration cannot work, or has no such package.
     """
-    cfg = check(with_run_overrides(parsed.overrides), sweep=parsed.multirun)[0]
+    overrides = with_run_overrides(parsed.overrides)
+    cfg = check(overrides, sweep=parsed.multirun)[0]
+    if whole := multirun(overrides, flag=parsed.multirun):
+        print(f"# the first of {len(job_overrides(whole.overrides))} runs", file=sys.stderr)
     if parsed.resolve:
         OmegaConf.resolve(cfg)
     package = parsed.package if parsed.package not in (None, "_global_") else None

@@ -36,7 +36,7 @@ def check_key(override: Override, base: DictConfig) -> None:
     value = override.value()
     wanted = wanted_type(default, value)
     if wanted and not (isinstance(value, str) and "${" in value):
-        raise ConfigError(f"{key} must be {wanted}: got {value!r}. Default: {plain(default)!r}.")
+        raise ConfigError(f"{key} must be {wanted}: got {shown(value)}. Default: {plain(default)!r}.")
 
 
 def check_exists(override: Override, base: DictConfig) -> None:
@@ -55,6 +55,11 @@ def check_exists(override: Override, base: DictConfig) -> None:
 def adds(override: Override) -> bool:
     """Whether an override may set a key that does not exist: `+key=` or `++key=`."""
     return override.is_add() or override.is_force_add()
+
+
+def shown(value: object) -> str:
+    """A value as it is typed."""
+    return "null" if value is None else repr(value)
 
 
 def wanted_type(default: object, value: object) -> str | None:

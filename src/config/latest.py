@@ -12,7 +12,7 @@ LATEST = "latest"
 
 
 def latest_run(overrides: Sequence[str], *, completed: bool) -> Path:
-    """The folder of the newest run by its start, jobs of sweeps included.
+    """The folder of the newest run by its start, jobs of sweeps included, that kept a checkpoint.
 
     Args:
         overrides: as typed; `paths.output_dir` says where to look.
@@ -28,11 +28,11 @@ def latest_run(overrides: Sequence[str], *, completed: bool) -> Path:
         config, facts = path.parent / ".hydra" / "config.yaml", read(path)
         status = str(facts.get("status"))
         wanted = status == "completed" if completed else status.startswith(("running", "failed"))
-        if config.is_file() and wanted:
+        if config.is_file() and wanted and any((path.parent / "checkpoints").glob("*.ckpt")):
             found.append((str(facts.get("started") or written(config)), path.parent))
     if not found:
         kind = "completed" if completed else "unfinished"
-        raise ConfigError(f"latest: there is no {kind} run in {outputs}. Give a run's folder.")
+        raise ConfigError(f"latest: there is no {kind} run with a checkpoint in {outputs}.")
     return max(found)[1]
 
 

@@ -1,6 +1,8 @@
 import io
 import logging
 import sys
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -51,6 +53,17 @@ def test_the_time_left_follows_from_the_steps_that_were_timed(
     assert [record.message for record in caplog.records] == ["about 40.8 min for 4 epochs"]
     trainer.global_step = 100
     assert line.seconds_left(trainer, module) == 0.0
+
+
+def test_the_epoch_line_counts_the_images_that_were_validated(run_tiny: Callable[..., Path]) -> None:
+    run = run_tiny(
+        *("data=digits", "model.width=8", "callbacks=training", "scheduler=onecycle", "optimizer.lr=0.1"),
+        *("trainer.max_epochs=1", "trainer.limit_train_batches=20", "trainer.limit_val_batches=2"),
+    )
+    (line,) = [line for line in (run / "train.log").read_text().splitlines() if "epoch 1/1" in line]
+    assert "/16)" in line  # two batches of eight, not all 180
+    # the rate of the twentieth step, an end of the cosine that falls to lr / 25 / 10,000: not that of a 21st
+    assert "lr 4e-07" in line
 
 
 def test_model_table_adds_up() -> None:

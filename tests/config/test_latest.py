@@ -17,6 +17,8 @@ def made(folder: Path, status: str, started: str | None) -> Path:
     """A run's folder as far as `latest` looks into it."""
     (folder / ".hydra").mkdir(parents=True)
     (folder / ".hydra" / "config.yaml").write_text("seed: 0\n")
+    (folder / "checkpoints").mkdir()
+    (folder / "checkpoints" / "last.ckpt").touch()
     (folder / ".hydra" / "overrides.yaml").write_text("[norm=ln]\n")
     (folder / "config.json").write_text("{}")
     Summary(folder, status=status, **({"started": started} if started else {}))
@@ -27,7 +29,7 @@ def test_the_newest_by_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     outputs = tmp_path / "results"
     monkeypatch.setenv("OUTPUT_DIR", str(outputs))
     for words in ("completed", "unfinished"):
-        with pytest.raises(ConfigError, match=f"there is no {words} run in {outputs}"):
+        with pytest.raises(ConfigError, match=f"there is no {words} run with a checkpoint in {outputs}"):
             latest_run([], completed=words == "completed")
     old = made(outputs / "train" / "runs" / "z", "completed", "2026-11-01T10:00:00.000+00:00")
     job = made(
@@ -39,6 +41,9 @@ def test_the_newest_by_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Summary(job / "evaluate" / "best", status="completed", started="2026-11-06T10:00:00.000+00:00")  # no run
     assert latest_run([], completed=True) == job
     assert latest_run([], completed=False) == cut
+    bare = made(outputs / "train" / "runs" / "bare", "completed", "2026-11-06T10:00:00.000+00:00")
+    (bare / "checkpoints" / "last.ckpt").unlink()
+    assert latest_run([], completed=True) == job, "a run without a checkpoint has nothing to explain"
     failed = made(outputs / "train" / "runs" / "c", "failed: x", "2026-11-04T10:00:00.000+00:00")
     assert latest_run([], completed=False) == failed
 
