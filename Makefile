@@ -1,12 +1,12 @@
-# make demo: train a small network in a minute.  make test: lint, types and tests.
-# Both set up .venv when it is missing or when pyproject.toml or requirements.lock have changed.
+# make demo: train a small network in a minute.  make test: lint, types and the fast tests.  make test-all: all tests.
+# They set up .venv when it is missing or when pyproject.toml or requirements.lock have changed.
 # make lock: choose versions anew for a changed pyproject.toml.  make audit: known weaknesses of the locked ones.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.complete
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test setup lock audit clean
+.PHONY: demo test test-all check setup lock audit clean
 .DEFAULT_GOAL := demo
 
 # Three packages are built here (two that come as source, and this one): by the setuptools of the lock,
@@ -25,10 +25,15 @@ setup: $(STAMP)
 demo: $(STAMP)
 	$(BIN)/python -m src.train experiment=quickstart
 
-test: $(STAMP)
+check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test: check
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+
+test-all: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 # Versions that are in the lock stay where they can; rm requirements.lock first, and all are the newest.

@@ -85,6 +85,7 @@ def bench() -> Bench:
     return Bench()
 
 
+@pytest.mark.slow
 @settings(max_examples=250, **SAME, **SHARED)
 @given(data=st.data(), sign=st.sampled_from(["", "", "", "+", "++", "~"]), value=VALUES)
 def test_any_value_of_any_key(bench: Bench, data: st.DataObject, sign: str, value: object) -> None:
@@ -116,6 +117,7 @@ LIKELY = [
 ]
 
 
+@pytest.mark.slow
 @settings(max_examples=50, **SAME)
 @given(key=st.sampled_from(LIKELY), value=VALUES, sweep=st.booleans())
 def test_any_value_through_the_whole_check_of_a_command(key: str, value: object, sweep: bool) -> None:

@@ -18,6 +18,7 @@ def finished(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bad", ALL, ids=[f"{k}-{bad.command[:60]}" for k, bad in enumerate(ALL)])
 def test_bad_input_is_told_in_one_line(bad: Bad, commands: Commands, finished: Path, tmp_path: Path) -> None:
     one = found[id(bad)] = outcome(bad, commands, finished, tmp_path)
@@ -32,6 +33,7 @@ def test_bad_input_is_told_in_one_line(bad: Bad, commands: Commands, finished: P
         assert one.done.stderr == one.done.stderr.splitlines()[0] + "\n"
 
 
+@pytest.mark.slow
 def test_the_page_is_what_the_commands_say(commands: Commands, finished: Path, tmp_path: Path) -> None:
     for number, bad in enumerate(ALL):
         if id(bad) not in found:  # this test runs alone

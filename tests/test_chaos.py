@@ -14,6 +14,8 @@ from tests.chaos.pipes import second_process
 from tests.chaos.runs import VARIANTS, Bench
 from tests.commands import Commands
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:

@@ -12,6 +12,8 @@ import pytest
 from src.config.resolvers import CONF_DIR
 from src.reports.curves import read_metrics
 
+pytestmark = pytest.mark.slow
+
 ONE_STEP = ["data=digits", "model.width=8", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
 ONE_STEP += ["trainer.limit_train_batches=1"]
 

@@ -31,6 +31,7 @@ def plain_process(*args: str, env: dict[str, str]) -> Done:
     return Done(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.slow
 def test_a_forked_training_is_that_of_a_plain_process(commands: Commands, tmp_path: Path) -> None:
     found = []
     for name, run in (("plain", plain_process), ("forked", commands.run)):

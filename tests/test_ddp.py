@@ -17,6 +17,8 @@ from src.config.resolvers import CONF_DIR
 from src.evaluate import main as evaluate
 from src.reports.summary import read_summary
 
+pytestmark = pytest.mark.slow
+
 DDP = ["trainer=ddp", "trainer.accelerator=cpu", "data.num_workers=0"]
 ONE_EPOCH = "trainer.max_epochs=1"
 

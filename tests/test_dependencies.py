@@ -90,6 +90,7 @@ def test_every_locked_package_has_hashes_and_none_a_place() -> None:
     assert "--find" not in LOCK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experiment", ["resnet18_ln", "speed_94"])
 def test_training_needs_only_the_main_packages(experiment: str, tmp_path: Path) -> None:
     """Not those of search, reports, export, image-by-image augmentation and launchers."""

@@ -36,6 +36,7 @@ def well(done: Done) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_any_name_of_a_folder_works(commands: Commands, tmp_path: Path) -> None:
     place = tmp_path / ODD
     env = {"OUTPUT_DIR": str(place), "OMP_NUM_THREADS": "1"}
@@ -96,6 +97,7 @@ def test_a_closed_stream_loses_neither_the_line_nor_the_exit_code(closed: str) -
     assert line.startswith("error: norm=lm does not exist.")
 
 
+@pytest.mark.slow
 def test_a_training_whose_reader_is_gone_goes_on(tmp_path: Path) -> None:
     typed = [sys.executable, "-m", "src.train", *RUN, "trainer.max_epochs=2"]
     ours, theirs = os.pipe()
@@ -112,6 +114,7 @@ def test_a_training_whose_reader_is_gone_goes_on(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_a_read_only_disk_is_told_in_one_line(commands: Commands, finished: Path, tmp_path: Path) -> None:
     place = tmp_path / "disk"
     place.mkdir()

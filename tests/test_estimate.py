@@ -69,6 +69,7 @@ def test_lengths_by_hand() -> None:
             of(**nothing)
 
 
+@pytest.mark.slow
 def test_a_run_is_as_long_as_reckoned(tmp_path: Path) -> None:
     class Count(L.Callback):
         batches = images = validations = 0
@@ -119,6 +120,7 @@ def test_seconds_are_batches_times_a_batchs_seconds(tmp_path: Path) -> None:
     assert 0 < found.val.batch_seconds < took
 
 
+@pytest.mark.slow
 def test_steps_of_known_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     training_step, validation_step = Classifier.training_step, Classifier.validation_step
 
@@ -138,6 +140,7 @@ def test_steps_of_known_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert slow.val.batch_seconds - plain.val.batch_seconds == pytest.approx(0.1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_the_test_looks_twice_with_flip_tta(tmp_path: Path) -> None:
     for more in ([], ["data.num_val=0", "callbacks=training", "scheduler=constant"]):
         found = measure(tmp_path, "tta=flip", "trainer.max_epochs=1", *more)
@@ -145,6 +148,7 @@ def test_the_test_looks_twice_with_flip_tta(tmp_path: Path) -> None:
     assert found.val.seconds == 0
 
 
+@pytest.mark.slow
 def test_smaller_images_count_for_their_share_of_training(tmp_path: Path) -> None:
     # A quarter at 16 pixels, where every convolution costs a quarter; a quarter of each batch is learned from
     resized = ["resize=progressive", "resize.stages=[[16,0.25]]", "select=hardest", "select.fraction=0.25"]
@@ -199,6 +203,7 @@ def test_the_estimate_keeps_memory_as_the_run_does(tmp_path: Path, monkeypatch: 
     assert kept == [True]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the system tells no peak of its own")
 def test_the_peak_includes_the_explanations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def show(_: GradCam, seen: Evaluation, __: L.LightningModule) -> None:
@@ -268,6 +273,7 @@ def test_the_command_leaves_nothing_behind(tmp_path: Path, capsys: pytest.Captur
     assert [path.name for path in (tmp_path / "outputs").iterdir()] == [".cache"], "the data's statistics"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "more",
     [
@@ -286,6 +292,7 @@ def test_compositions(more: list[str], capsys: pytest.CaptureFixture[str]) -> No
     assert ("trainer.max_time and callbacks.early_stopping may end it sooner" in said) == ("early" in more[0])
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_what_differs_in_more_than_the_seed(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -196,6 +196,7 @@ def test_explain_any_picture(run_dir: Path, tmp_path: Path, capsys: pytest.Captu
         assert float(row["confidence"]) >= float(row["second_confidence"])
 
 
+@pytest.mark.slow
 def test_explain_test_images_layers_and_classes(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     args = ["images=3,14", "layers=stage2.block1,stage3", "target=5"]
     assert explain.main([f"run={run_dir}", *args]) == 0

@@ -5,7 +5,8 @@ distinct configuration of them.
 """
 
 import json
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.build import build
-from src.config.check import check_jobs
+from src.config.check import Job, check_jobs
 from src.config.errors import ConfigError
 from src.config.finished import run_config
 from src.config.resolvers import CONF_DIR
@@ -25,35 +26,58 @@ RECIPES = [option for group, option in OPTIONS if group == "experiment"]
 OTHERS = [(group, option) for group, option in OPTIONS if group not in ("experiment", "paths")]
 BUILT = ("model", "optimizer", "scheduler", "module")
 
-# What cannot work together is told in one line
-NO_VALIDATION = "needs validation images, but data.num_val is 0"
+ALONE = ("size", "debug", "trainer")  # they set keys of the others, and promise what they set
+# What cannot work together with data.num_val=0
 WAIT_FOR_VALIDATION = {("scheduler", "plateau"), ("callbacks", "early_stopping")}
 
 
+def test_rows_hold_every_option_once_or_more() -> None:
+    rows = list(together(set()))
+    assert {(group, option) for row in rows for group, option in row} == {
+        (group, option) for group, option in OTHERS if group not in ALONE
+    }
+    assert len(rows) == max(Counter(group for group, _ in OTHERS if group not in ALONE).values())
+
+
+def together(without: set[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    """One option of every group at a time, each option at least once: a quarter of the compositions."""
+    groups = {group: [o for g, o in OTHERS if g == group and (g, o) not in without] for group, _ in OTHERS}
+    found = {group: options for group, options in groups.items() if group not in ALONE}
+    for k in range(max(map(len, found.values()))):
+        yield [(group, options[k % len(options)]) for group, options in found.items()]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_composes_with_every_option(
     recipe: str, fake_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("src.config.precision.timing", None)  # nothing here may wait for the processor
     monkeypatch.setattr("src.config.conditions.find_spec", lambda _: object())  # mlflow is not installed
-    (alone,) = check_jobs([f"experiment={recipe}"], sweep=False)
-    build_on_meta(alone.cfg)
-    failed = []
-    for group, option in OTHERS:
-        overrides = [f"experiment={recipe}", f"{group}={option}"]
-        if option == "image_folder":
+
+    def composed(row: list[tuple[str, str]]) -> Job:
+        overrides = [f"experiment={recipe}", *(f"{group}={option}" for group, option in row)]
+        if ("data", "image_folder") in row:
             overrides.append(f"data.root='{fake_folder}'")
+        (job,) = check_jobs(overrides, sweep=False)
+        return job
+
+    alone = composed([])
+    build_on_meta(alone.cfg)
+    refused = WAIT_FOR_VALIDATION if alone.cfg.data.num_val == 0 else set()
+    for group, option in refused:
+        with pytest.raises(ConfigError, match="needs validation images, but data.num_val is 0"):
+            composed([(group, option)])
+    failed = []
+    for row in [*together(refused), *([pair] for pair in OTHERS if pair[0] in ALONE)]:
         try:
-            (job,) = check_jobs(overrides, sweep=False)
+            job = composed(row)
             build_on_meta(job.cfg)
-            promised(group, option, job.cfg)
-            assert job.options[group] == option
-        except ConfigError as refusal:
-            waits = (group, option) in WAIT_FOR_VALIDATION and alone.cfg.data.num_val == 0
-            if not (waits and NO_VALIDATION in str(refusal)):
-                failed.append(f"{overrides}: {refusal}")
+            for group, option in row:
+                promised(group, option, job.cfg)
+                assert job.options[group] == option
         except Exception as error:
-            failed.append(f"{overrides}: {type(error).__name__}: {error}")
+            failed.append(f"{recipe} {row}: {type(error).__name__}: {error}")
     assert failed == []
 
 

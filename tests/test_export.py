@@ -54,6 +54,7 @@ def net_by_hand(run_dir: Path, **extra: torch.Tensor) -> ResNet:
     return net.requires_grad_(False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_file_gives_the_averaged_networks_logits_for_pixels_normalized_as_it_says(
     exported: Path, name: str
@@ -90,6 +91,7 @@ EACH = [(model, norm) for model in MODELS for norm in ("bn", "ln", "gn")]
 EACH += [("resnet9", norm) for norm in ("ln2d", "in", "none")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "norm"), EACH)
 def test_every_model_and_norm_in_every_format(model: str, norm: str, tmp_path: Path) -> None:
     shallow = ["model.num_blocks=[1,1,1,1]"] if model == "resnet18" else []
@@ -172,6 +174,7 @@ def test_a_safetensors_file_calls_no_strangers(tmp_path: Path) -> None:
     assert not trace.exists()
 
 
+@pytest.mark.slow
 def test_the_blocks_of_the_docs_run_elsewhere(exported: Path, tmp_path: Path) -> None:
     blocks = dict(re.findall(r"```python name=(\w+)\n(.*?)```", DOCS.read_text(), flags=re.DOTALL))
     pixels = digits().test.images[4]

@@ -33,6 +33,7 @@ def rows(out: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["bn", "ln"])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_a_rate_a_picture_and_the_command_to_use_it(
@@ -68,6 +69,7 @@ def test_a_rate_a_picture_and_the_command_to_use_it(
     assert (image.width, image.height) == size
 
 
+@pytest.mark.slow
 def test_quiet_prints_the_override_alone_and_the_same_again(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -83,6 +85,7 @@ def test_quiet_prints_the_override_alone_and_the_same_again(
     assert rows(tmp_path / "a") == rows(tmp_path / "b")
 
 
+@pytest.mark.slow
 def test_a_loss_that_never_falls_and_clipping(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     # Gradients clipped to nothing: the network stands still
     out = tmp_path / "out"
@@ -108,6 +111,7 @@ def test_the_loss_is_what_training_minimizes(tmp_path: Path) -> None:
     assert smooth != pytest.approx(plain, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_rate_that_still_gains_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert find_lr.main([*TINY, "steps=100", "high=0.02", "low=1e-5", f"out={tmp_path / 'out'}"]) == 0
     assert "the loss still falls at high=0.02: raise high." in capsys.readouterr().out

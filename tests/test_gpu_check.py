@@ -11,6 +11,7 @@ import torch
 from benchmarks import gpu
 
 
+@pytest.mark.slow
 def test_all_parts_run_and_one_that_fails_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -44,6 +45,7 @@ def test_all_parts_run_and_one_that_fails_stops_no_other(
     )
 
 
+@pytest.mark.slow
 def test_a_part_that_does_not_fit_is_left_out_and_one_that_hangs_is_cut_off(tmp_path: Path) -> None:
     how = gpu.Settings(tmp_path, budget=6.0 + gpu.RESERVE, data_root="", tiny=False)
 

@@ -105,6 +105,7 @@ def in_hparams(content: dict[str, Any], bad: Hostile, path: Path) -> None:
     torch.save(content, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("hide", [plain_pickle, data_pkl, in_optimizer, in_hparams])
 def test_a_hostile_checkpoint_runs_nothing(

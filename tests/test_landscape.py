@@ -14,6 +14,7 @@ DIGITS = ["data=digits", "data.batch_size=64", "model.width=8", "model.strides=[
 DIGITS += ["callbacks=training", "trainer.max_epochs=1", "optimizer.lr=0.05"]
 
 
+@pytest.mark.slow
 def test_a_slice_and_a_line_between_two_runs(
     run_tiny: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -41,6 +42,7 @@ def rows(folder: Path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
 
 
+@pytest.mark.slow
 def test_what_cannot_be_drawn(run_tiny: Callable[..., Path], capsys: pytest.CaptureFixture[str]) -> None:
     tiny = ["trainer.limit_train_batches=2"]
     run = run_tiny(*DIGITS, *tiny, "data.num_val=0")

@@ -59,6 +59,7 @@ def alive(group: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_joblib_shares_out_cores_and_goes_on_behind_a_failure(tmp_path: Path) -> None:
     # 1,437 training images cannot spare a validation set of 1,436: only the job itself can know
     process = start(
@@ -82,6 +83,7 @@ def test_joblib_shares_out_cores_and_goes_on_behind_a_failure(tmp_path: Path) ->
     assert threads == [str(max(1, cpu_count() // 2))] * 2
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_every_job(tmp_path: Path) -> None:
     endless = [*TINY, "trainer.max_epochs=500", "seed=0,1"]
     process = start("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", *endless, tmp_path=tmp_path)
@@ -99,6 +101,7 @@ def test_ctrl_c_stops_every_job(tmp_path: Path) -> None:
     assert not alive(process.pid)
 
 
+@pytest.mark.slow
 def test_submitit_on_this_machine(tmp_path: Path) -> None:
     args = ["hydra/launcher=submitit_local", *TINY, "norm=bn,ln"]
     process = start(*args, tmp_path=tmp_path)
@@ -128,6 +131,7 @@ export SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_JOB_NU
 SACCT = "#!/bin/bash\necho 'JobID|State|NodeList'\n"
 
 
+@pytest.mark.slow
 def test_slurm_gets_one_array_for_the_sweep(tmp_path: Path) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()

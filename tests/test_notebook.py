@@ -15,6 +15,7 @@ from src.engine.classifier import Classifier
 from src.notebook import compose, compose_all, load_run
 
 
+@pytest.mark.slow
 def test_a_loaded_run_says_what_the_run_said(
     fake_cifar: Path, run_tiny: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -54,6 +55,7 @@ def test_lightnings_own_way_to_load_a_checkpoint(run_tiny: Callable[..., Path], 
         Classifier.load_from_checkpoint(tmp_path / "other.ckpt")
 
 
+@pytest.mark.slow
 def test_a_sweep_composes_to_all_of_its_jobs() -> None:
     with pytest.raises(ConfigError, match=r"experiment=norms is a sweep of 15 runs: compose_all"):
         compose("experiment=norms")

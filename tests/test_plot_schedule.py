@@ -55,6 +55,7 @@ def test_an_optimizer_without_momentum_has_none() -> None:
     assert all(math.isnan(m) for m in curves.momentum)
 
 
+@pytest.mark.slow
 def test_the_command_draws_what_a_run_does(
     tmp_path: Path, run_tiny: Callable[..., Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

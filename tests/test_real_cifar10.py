@@ -29,6 +29,7 @@ def test_the_check_passes_and_a_flipped_byte_fails(cifar10_root: str, tmp_path: 
         cifar("cifar10", root=str(tmp_path), download=False)
 
 
+@pytest.mark.slow
 def test_images_and_labels_are_torchvisions(cifar10_root: str) -> None:
     source = cifar("cifar10", root=cifar10_root, download=False)
     for train, ours in ((True, source.train), (False, source.test)):
@@ -46,6 +47,7 @@ def test_statistics_are_the_known_ones(cifar10_root: str) -> None:
     assert source.class_names[3:6] == ["cat", "deer", "dog"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["ln", "bn"])
 def test_the_main_job_trains(norm: str, cifar10_root: str, run_tiny: Callable[..., Path]) -> None:
     run_dir = run_tiny(
@@ -66,6 +68,7 @@ def test_the_main_job_trains(norm: str, cifar10_root: str, run_tiny: Callable[..
     assert raw == facts
 
 
+@pytest.mark.slow
 def test_full_width_original_recipe_takes_its_first_steps(
     cifar10_root: str, run_tiny: Callable[..., Path]
 ) -> None:

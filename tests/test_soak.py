@@ -9,12 +9,14 @@ from benchmarks.soak import SETTLED, Left, growth, soak
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
+@pytest.mark.slow
 def test_runs_of_a_sweep_leave_no_files_threads_or_objects() -> None:
     seen = soak(8, "callbacks=training", "trainer.limit_train_batches=2")
     assert [left.run for left in seen] == list(range(1, 9))
     assert growth(seen) == []
 
 
+@pytest.mark.slow
 def test_explanations_leave_nothing_either() -> None:
     seen = soak(3, "callbacks=default", "trainer.limit_train_batches=2")
     assert len({left.files for left in seen}) == 1

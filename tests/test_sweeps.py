@@ -58,6 +58,7 @@ def results(sweep: Path) -> list[list[Any]]:
     return [[facts[key] for key in SAME] for facts in summaries(sweep).values()]
 
 
+@pytest.mark.slow
 def test_jobs_that_are_done_are_skipped_and_failed_ones_wait_to_be_asked_for(command: Command) -> None:
     # 1,437 training images cannot spare a validation set of 1,436: only the job itself can know
     typed = ["-m", "norm=bn,ln", "data.num_val=180,1436"]
@@ -92,6 +93,7 @@ def test_jobs_that_are_done_are_skipped_and_failed_ones_wait_to_be_asked_for(com
     assert len(list(sweep.glob("*/summary.json"))) == 4
 
 
+@pytest.mark.slow
 def test_all_done_is_said_and_rerun_all_begins_anew(command: Command) -> None:
     code, _, err = command("-m", "norm=bn,ln")
     (first,) = sweeps()
@@ -111,6 +113,7 @@ def test_all_done_is_said_and_rerun_all_begins_anew(command: Command) -> None:
     assert len(sweeps()) == 3, "another sweep has another folder"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_ends_the_sweep_with_the_table_of_what_is_done(
     number: int, code: int, command: Command, monkeypatch: pytest.MonkeyPatch
@@ -139,6 +142,7 @@ def test_a_signal_ends_the_sweep_with_the_table_of_what_is_done(
     assert [facts["status"] for facts in summaries(sweep).values()] == ["completed"] * 3
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_ends_as_an_undisturbed_one(
     command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +176,7 @@ def test_a_sweep_that_was_killed_ends_as_an_undisturbed_one(
     assert results(killed) == results(undisturbed)
 
 
+@pytest.mark.slow
 def test_a_sweep_can_be_extended_in_its_folder(command: Command) -> None:
     command("-m", "norm=bn,ln", "seed=0")
     (sweep,) = sweeps()
@@ -190,6 +195,7 @@ def test_a_sweep_can_be_extended_in_its_folder(command: Command) -> None:
     assert len(list(sweep.glob("*/summary.json"))) == 7
 
 
+@pytest.mark.slow
 def test_a_sweep_runs_in_one_process(command: Command) -> None:
     typed = ["-m", "norm=bn,ln"]
     command(*typed)

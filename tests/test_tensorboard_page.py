@@ -16,6 +16,8 @@ import pytest
 
 from src.reports.summary import read_summary
 
+pytestmark = pytest.mark.slow
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NARROW = ["experiment=cpu", "model.width=8", "data.batch_size=128", "trainer.max_epochs=1"]
 NARROW += ["trainer.limit_train_batches=60", "callbacks.misclassified.every_n_epochs=1"]

@@ -52,6 +52,7 @@ def table(study: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_two_processes_one_killed_and_the_best_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,6 +100,7 @@ def test_two_processes_one_killed_and_the_best_again(
     assert "optimizer.lr" in (study / "parallel.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_everything_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -121,6 +123,7 @@ def test_ctrl_c_leaves_everything_and_the_same_command_goes_on(
     assert [found["state"] for found in table(study)] == ["lost", "completed"]
 
 
+@pytest.mark.slow
 def test_trials_that_all_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Only a run can know that the digits have ten classes
     assert (

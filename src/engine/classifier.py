@@ -95,15 +95,13 @@ class Classifier(L.LightningModule):
         self.going_on: dict[str, Tensor] = {}  # what a checkpoint had of an epoch's middle, until it goes on
 
     @classmethod
-    def load_from_checkpoint(cls, checkpoint_path: Any, *args: Any, **kwargs: Any) -> "Classifier":
-        """A run's Classifier with its weights; `kwargs` of the constructor go to Lightning's own method.
+    def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "Classifier":  # type: ignore[override]
+        """A run's Classifier with its weights; Lightning's own method would ask for its network and loss.
 
         Raises:
             ConfigError: the checkpoint would call what no file in `conf/` does.
             ValueError: it is damaged, or does not say what it was made of.
         """
-        if args or kwargs:
-            return super().load_from_checkpoint(checkpoint_path, *args, **kwargs)
         return cast(Classifier, module_of(Path(checkpoint_path)))
 
     def setup(self, stage: str) -> None:

@@ -196,6 +196,7 @@ def test_other_data_is_refused_before_training(run_tiny: Callable[..., Path]) ->
         run_tiny("data=digits", "callbacks=explanation_health", "model.width=8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["bn", "ln"])
 def test_explanations_of_the_experiment_are_healthy(norm: str, run_tiny: Callable[..., Path]) -> None:
     # as the experiment, but four of its six epochs (run_tiny's batches are smaller than its 64)
@@ -220,6 +221,7 @@ def test_explanations_of_the_experiment_are_healthy(norm: str, run_tiny: Callabl
         assert event.value == pytest.approx(facts[key], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_explanations_of_an_untrained_network_are_not(run_tiny: Callable[..., Path]) -> None:
     # a blind map points at the square in 14 % of the images, and to the right one of two in half of them
     facts = read_summary(

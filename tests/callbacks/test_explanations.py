@@ -207,6 +207,7 @@ FEW = ["data=digits", "model.width=8", "trainer.max_epochs=1", "trainer.limit_tr
 FEW += ["callbacks.grad_cam.num_images=3", "callbacks.grad_cam.layers=[stage2.block1,stem]"]
 
 
+@pytest.mark.slow
 def test_tensorboard_shows_what_captum_computes_and_one_pass_the_same(
     run_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def test_lost_in_validation(loss: float, train_loss: float, lost: bool) -> None:
     assert is_lost_in_validation(loss, train_loss, 10) is lost  # log 10 = 2.303, 1.5 times that 3.454
 
 
+@pytest.mark.slow
 def test_statistics_that_lag_are_told_of(run_tiny: Callable[..., Path]) -> None:
     short = [*DIGITS, "trainer.max_epochs=3", "optimizer.lr=0.05", "scheduler=constant"]
     said = (run_tiny(*short, "norm.momentum=0.0001") / "train.log").read_text()
@@ -108,6 +109,7 @@ def test_no_more_than_two_looks_pass_until_a_bad_loss_is_seen(first_bad: int) ->
     assert seen[-1] == noted + 5
 
 
+@pytest.mark.slow
 def test_good_checkpoints_stay_when_a_later_epoch_breaks(
     run_tiny: Callable[..., Path], tmp_path: Path
 ) -> None:

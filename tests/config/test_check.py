@@ -104,6 +104,7 @@ def test_a_flag_that_is_none_is_named() -> None:
         prepare(["--epochs", "5"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "num_jobs"),
     [("norms", 15), ("optimizers", 15), ("schedulers", 21), ("lr_grid", 5), ("seed_study", 10)],
@@ -120,6 +121,7 @@ def test_named_comparisons_compose_in_both_sizes(name: str, num_jobs: int) -> No
         assert {cfg.task_name for cfg in configs} == {name}
 
 
+@pytest.mark.slow
 def test_what_is_typed_wins_over_a_comparisons_own_values() -> None:
     whole = multirun(["experiment=norms", "seed=7"], flag=False)
     assert whole is not None

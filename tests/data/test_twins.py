@@ -15,6 +15,8 @@ from src.data.draws import Draws
 from src.data.stats import Stats
 from src.notebook import compose
 
+pytestmark = pytest.mark.slow
+
 COUNT = 20_000
 STATS = Stats(
     (0.1001, 0.1002, 0.1003), (1 / 255,) * 3

@@ -69,6 +69,7 @@ def copies_at(steps: dict[str, int], tmp_path: Path) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS, ids=IDS)
 def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tmp_path: Path) -> None:
     killed = {"first_epoch": 2, "in_the_middle": 2 * NUM_STEPS + 3, "epoch_begins": 4 * NUM_STEPS + 1}
@@ -86,6 +87,7 @@ def test_a_run_killed_anywhere_ends_as_an_undisturbed_one(variant: list[str], tm
         assert len(rows(got / "metrics.csv")) > 5 * (NUM_STEPS // 2 + 2), "steps, val and train of 5 epochs"
 
 
+@pytest.mark.slow
 def test_max_steps_end_no_epoch_twice(tmp_path: Path) -> None:
     variant = [*VARIANTS[0], "trainer.max_steps=10"]
     whole = run(compose(*SHORT, *variant, *copies_at({"killed": 6}, tmp_path)), tmp_path / "whole")
@@ -95,6 +97,7 @@ def test_max_steps_end_no_epoch_twice(tmp_path: Path) -> None:
     assert differences(run(compose(*SHORT, *variant), tmp_path / "killed"), whole) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", MID_EPOCH, ids=lambda variant: variant[0])
 def test_a_run_goes_on_in_the_middle_of_an_epoch(variant: list[str], tmp_path: Path) -> None:
     """Checkpoints lie behind steps 2, 6, 10 of epochs of four steps, and behind epochs."""
@@ -108,6 +111,7 @@ def test_a_run_goes_on_in_the_middle_of_an_epoch(variant: list[str], tmp_path: P
         assert differences(got, whole) == []
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     variant = [*MID_EPOCH[0], *LAST_IS_BEST, "callbacks.last.every_n_steps=2"]
     whole = run(compose(*SHORT, *variant, *copies_at({"killed": 11}, tmp_path)), tmp_path / "whole")
@@ -138,6 +142,7 @@ def flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 def test_a_kill_between_best_and_last_goes_on_from_the_best(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +166,7 @@ def test_a_kill_between_best_and_last_goes_on_from_the_best(
     assert differences(run(compose(*SHORT, *variant), tmp_path / "killed"), whole) == []
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_test_leaves_nothing_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=8"]
     stop += ["+callbacks.early_stopping.min_delta=1.0"]  # never reached: stops behind epoch 2

@@ -22,6 +22,7 @@ def pixels(file: Path | io.BytesIO) -> np.ndarray:
     return np.asarray(Image.open(file).convert("RGB"))
 
 
+@pytest.mark.slow
 def test_pictures_reach_wandb_and_each_run_is_one_of_its_own(
     run_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,7 @@ def cifar(run_tiny: Run, fake_cifar: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_same_seed_is_bit_identical_for_any_workers_and_other_seeds_differ(cifar: Run) -> None:
     want = weights(cifar("seed=0"))
     assert same(want, weights(cifar("seed=0")))
@@ -69,6 +70,7 @@ def test_same_seed_is_bit_identical_for_any_workers_and_other_seeds_differ(cifar
     assert not same(want, weights(cifar("seed=1")))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("optimizer", "scheduler"), [("sgd", "onecycle"), ("adamw", "plateau"), ("lion", "multistep")]
 )
@@ -135,6 +137,7 @@ def test_curves_are_the_same_in_csv_and_tensorboard(cifar: Run) -> None:
     assert events.Images("train/images")[0].width == 8 * (96 + 4) + 4
 
 
+@pytest.mark.slow
 def test_checkpoints_hold_plain_values_only(cifar: Run) -> None:
     run_dir = cifar("norm=gn")
     checkpoint: dict[str, Any] = torch.load(run_dir / "checkpoints" / "best.ckpt", weights_only=True)
@@ -143,6 +146,7 @@ def test_checkpoints_hold_plain_values_only(cifar: Run) -> None:
     assert json.loads(json.dumps(config)) == config
 
 
+@pytest.mark.slow
 def test_without_validation_the_last_epoch_is_final(cifar: Run) -> None:
     run_dir = cifar("data.num_val=0")
     facts = read_summary(run_dir)
@@ -152,6 +156,7 @@ def test_without_validation_the_last_epoch_is_final(cifar: Run) -> None:
     assert (run_dir / "checkpoints" / "last.ckpt").is_file()
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_best_weights(cifar: Run) -> None:
     run_dir = cifar(
         "trainer.max_epochs=4", "optimizer.lr=0.05", "loss.label_smoothing=0.3", "norm=ln", "seed=3"
@@ -175,11 +180,13 @@ def test_the_numbers_are_those_of_the_best_weights(cifar: Run) -> None:
         assert facts[f"{stage}/loss"] == pytest.approx(surprise, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_tta_is_reported_apart(cifar: Run) -> None:
     facts = read_summary(cifar("tta=flip"))
     assert {"test/acc", "test/acc_tta"} <= set(facts)
 
 
+@pytest.mark.slow
 def test_a_whitened_stem_is_computed_from_the_training_images_and_stays(cifar: Run) -> None:
     run_dir = cifar("model=speednet", "model.width=8", "optimizer.lr=0.05")
     datamodule = build(OmegaConf.create(hyper(run_dir)["data"]))
@@ -190,6 +197,7 @@ def test_a_whitened_stem_is_computed_from_the_training_images_and_stays(cifar: R
         assert weights(run_dir, name)["net.stem.conv.bias"].any()
 
 
+@pytest.mark.slow
 def test_compute_is_counted_at_the_size_that_trained(cifar: Run) -> None:
     # 360 images an epoch; half of two epochs at 16 pixels, where every convolution costs a quarter
     facts = read_summary(cifar("resize=progressive", "resize.stages=[[16,0.5]]"))
@@ -200,6 +208,7 @@ def test_compute_is_counted_at_the_size_that_trained(cifar: Run) -> None:
     assert half["pflop"] == pytest.approx(2 * 2 * (360 + 3 * 180) * full / 1e15)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_run(cifar: Run) -> None:
     patience = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "optimizer.lr=1e-9"]
     facts = read_summary(cifar(*patience, "trainer.max_epochs=9", "norm=ln"))

@@ -98,6 +98,7 @@ def test_a_pointwise_convolution_is_the_strided_one(size: tuple[int, int]) -> No
     torch.testing.assert_close(own.weight.grad, torchs.weight.grad)
 
 
+@pytest.mark.slow
 def test_a_narrow_network_survives_a_smaller_last_batch() -> None:
     # torch's own strided 1x1 convolution crashes here, from two threads on; so in a process of its own
     steps = """

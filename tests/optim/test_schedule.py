@@ -111,6 +111,7 @@ BY_HAND: dict[str, tuple[list[str], dict[int, float]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
 @pytest.mark.parametrize("scheduler_name", SCHEDULERS)
 def test_every_scheduler_moves_every_optimizer_as_worked_out_by_hand(
@@ -145,6 +146,7 @@ def test_onecycle_moves_momentum_against_the_rate_and_goes_on_exactly(optimizer_
     assert [found[step] for step in (0, 29, 64, 99)] == pytest.approx([0.95, 0.85, 0.9, 0.95])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer_name", OPTIMIZERS)
 @pytest.mark.parametrize("scheduler_name", SCHEDULERS)
 def test_every_scheduler_goes_on_exactly_with_every_optimizer(

@@ -53,6 +53,7 @@ def pixels(picture: bytes | None) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(picture)).convert("RGB"), dtype=float)
 
 
+@pytest.mark.slow
 def test_pictures_are_the_test_images_and_where_the_networks_looked(trained: Path) -> None:
     _, atlas = compared(trained)
     assert list(atlas.notes) == []
@@ -129,6 +130,7 @@ def test_other_data_than_the_runs_met_are_told(folder: Path) -> None:
     assert "the data has changed" in note
 
 
+@pytest.mark.slow
 @needs_browser
 def test_pictures_are_seen_on_the_page(trained: Path, tmp_path: Path) -> None:
     board, atlas = compared(trained)

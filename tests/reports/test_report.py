@@ -207,6 +207,7 @@ LINES = """(title) => {
 }"""
 
 
+@pytest.mark.slow
 @needs_browser
 def test_the_page_in_a_browser_without_a_network(sweep: Path) -> None:
     from playwright.sync_api import expect
