@@ -14,8 +14,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from safetensors.torch import save_file
 
+from src.config.errors import ConfigError
 from src.engine.checkpoint_file import SUMS
+from src.engine.formats import from_safetensors
 from tests.bad_inputs import make_run
 from tests.commands import Commands
 
@@ -213,3 +216,27 @@ def test_who_trusts_a_run_can_say_so(place: Place) -> None:
         assert "add allow=torch.nn.MultiMarginLoss" in place.commands.run(*args).stderr
     done = place.commands.run(*typed, "allow=torch.nn.L1Loss,torch.nn.MultiMarginLoss")
     assert done.code == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "{_target_: pathlib.Path.touch, _args_: [{_target_: pathlib.Path, _args_: [<canary>]}]}",
+        ["_target_: pathlib.Path.touch"],
+        {
+            "_target_": "torch.nn.Sequential",
+            "_args_": [{"_target_": "pathlib.Path.touch", "_args_": ["<canary>"]}],
+        },
+        {"_target_": "${name}", "name": "pathlib.Path.touch", "_args_": ["<canary>"]},
+        None,
+    ],
+    ids=["a string that OmegaConf reads as YAML", "a list", "inside a list", "an interpolation", "null"],
+)
+def test_an_exported_file_runs_nothing(model: Any, tmp_path: Path) -> None:
+    canary = tmp_path / "canary"
+    text = json.dumps(model).replace("<canary>", str(canary))
+    file = tmp_path / "best.safetensors"
+    save_file({"w": torch.zeros(1)}, file, metadata={"model": text})
+    with pytest.raises(ConfigError, match="is damaged|would call"):
+        from_safetensors(file)
+    assert not canary.exists()

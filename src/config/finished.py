@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 from hydra import initialize_config_dir
@@ -14,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src.config.build import build
 from src.config.check import apply_all, check_option, check_whole, compose_base, groups_and_values, parse
 from src.config.errors import ConfigError, plain_words
 from src.config.keys import nearest
@@ -169,6 +171,20 @@ def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> Non
     for text in strings(config):
         if computes(text):
             raise ConfigError(f"the configuration in {run_dir} computes {text!r}: nothing was run.")
+
+
+def build_foreign(config: object, allow: Sequence[str], source: Path) -> Any:
+    """Instantiate a configuration that was read from a file.
+
+    Raises:
+        ConfigError: it is no dict of plain values, or `refuse_strangers` refuses it.
+    """
+    if not isinstance(config, dict):  # OmegaConf would read a string as YAML
+        raise ConfigError(f"{source} is damaged: its configuration is a {type(config).__name__}, not a dict.")
+    refuse_strangers(config, allow, source)
+    resolved = OmegaConf.to_container(DictConfig(config), resolve=True)
+    refuse_strangers(resolved, allow, source)
+    return build(DictConfig(resolved))
 
 
 def computes(text: str) -> bool:

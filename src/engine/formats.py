@@ -12,10 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from omegaconf import OmegaConf
-
-from src.config.build import build
-from src.config.finished import refuse_strangers
+from src.config.finished import build_foreign
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -74,8 +71,7 @@ def from_safetensors(path: Path, allow: Sequence[str] = ()) -> Exported:
         facts = dict(file.metadata())
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
     config = json.loads(facts["model"])
-    refuse_strangers(config, allow, path)
-    net: nn.Module = build(OmegaConf.create(config)).eval().requires_grad_(False)
+    net: nn.Module = build_foreign(config, allow, path).eval().requires_grad_(False)
     net.load_state_dict(tensors)
     return Exported(net, facts)
 

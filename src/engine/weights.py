@@ -6,11 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from omegaconf import DictConfig
 from torch import nn
 
-from src.config.build import build
-from src.config.finished import refuse_strangers
+from src.config.finished import build_foreign
 from src.engine.checkpoint_file import must_be_whole
 
 LARGEST_IMAGE = 4096  # pixels, as `data.image_size` allows
@@ -120,10 +118,9 @@ def module_of(path: Path) -> nn.Module:
     """
     content = load_checkpoint(path)
     config = content.get("hyper_parameters")
-    if not isinstance(config, dict) or not isinstance(config.get("module"), dict):
+    if not isinstance(config, dict) or "module" not in config:
         raise ValueError(f"{path} does not say what it was made of: train the network with this version.")
-    refuse_strangers(config["module"], (), path)
-    module: nn.Module = build(DictConfig(config["module"]))
+    module: nn.Module = build_foreign(config["module"], (), path)
     compare(module.state_dict(), content["state_dict"], type(module).__name__, path)
     module.load_state_dict(content["state_dict"])
     return module.eval()
