@@ -73,7 +73,8 @@ def record(out: Path) -> None:
     found = {
         str(path.relative_to(out)): content for path in sorted(out.rglob("*")) if (content := read(path))
     }
-    (out / "record.json").write_text(json.dumps(found, indent=1, sort_keys=True))
+    text = json.dumps(found, indent=1, sort_keys=True).replace(str(out), "<out>")
+    (out / "record.json").write_text(text)
     print(f"{len(found)} files: {out / 'record.json'}")
 
 
