@@ -220,7 +220,7 @@ def in_sweep() -> bool:
 
 def conclude(sweep_dir: Path) -> None:
     """End a sweep with the table of its runs, and with what its experiment says to look at."""
-    from src.compare import conclude as write_table
+    from src.compare.command import conclude as write_table
 
     log_to_terminal()
     write_table([sweep_dir], sweep_dir)

@@ -48,10 +48,10 @@ PRELOADED = (
     "sklearn.datasets",
     "tensorboard",
 )
-PRELOADED += ("torch.utils.tensorboard", "src.callbacks.pruning", "src.callbacks.recorder", "src.config.cli")
-PRELOADED += ("src.callbacks.hparams", "src.data.augment", "src.data.datamodule", "src.engine.estimate")
-PRELOADED += ("src.engine.explain", "src.engine.landscape", "src.engine.range_test", "src.engine.run")
-PRELOADED += ("src.models.resnet", "src.reports.provenance", "src.reports.report")
+PRELOADED += ("torch.utils.tensorboard", "src.tune.pruning", "src.callbacks.recorder", "src.config.cli")
+PRELOADED += ("src.callbacks.hparams", "src.data.augment", "src.data.datamodule", "src.estimate.measure")
+PRELOADED += ("src.explain.pictures", "src.landscape.measure", "src.find_lr.measure", "src.engine.run")
+PRELOADED += ("src.models.resnet", "src.reports.provenance", "src.compare.report")
 
 
 @dataclass(frozen=True)

@@ -19,15 +19,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from src import estimate, find_lr, landscape, tune
 from src.config.check import Job, check, check_job, check_option, parse
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments
 from src.config.keys import all_keys
 from src.config.resolvers import CONF_DIR
 from src.config.resume import with_run_overrides
-from src.config.search_space import parse as parse_space
 from src.data.source import read_image
+from src.estimate import command as estimate
+from src.find_lr import command as find_lr
+from src.landscape import command as landscape
+from src.tune import command as tune
+from src.tune.search_space import parse as parse_space
 
 SAME = {"derandomize": True, "database": None, "deadline": None}
 SHARED = {"suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}

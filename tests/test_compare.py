@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.compare import conclude, main, places_and_out
+from src.compare.command import conclude, main, places_and_out
 from src.config.errors import ConfigError
 from tests.made_runs import made_run
 

@@ -10,23 +10,23 @@ from pathlib import Path
 import pytest
 from optuna.distributions import FloatDistribution
 
+from src.compare.atlas import plan_atlas
+from src.compare.histories import read_history
+from src.compare.leaderboard import leaderboard
+from src.compare.mean_runs import read_curves
+from src.compare.results_files import write_csv
+from src.compare.runs import find_runs
 from src.config.errors import ConfigError
 from src.config.finished import read_config
 from src.config.identity import identity
 from src.config.multirun import opening
 from src.config.run_folder import save_config
 from src.config.sealed import opened, sealed
-from src.config.searches import begin
 from src.config.sweep import Sweep, read, runs_in
 from src.data.cifar import cifar
 from src.notebook import compose
-from src.reports.atlas import plan_atlas
-from src.reports.histories import read_history
-from src.reports.leaderboard import leaderboard
-from src.reports.mean_runs import read_curves
-from src.reports.results_files import write_csv
-from src.reports.runs import find_runs
 from src.reports.summary import read_summary
+from src.tune.searches import begin
 from tests.made_runs import made_run
 
 TIMES = 200

@@ -13,27 +13,27 @@ import lightning as L
 import pytest
 import torch
 
-from src import estimate as command
 from src.callbacks.evaluation import Evaluation
 from src.callbacks.grad_cam import GradCam
 from src.config.build import build
 from src.config.finished import placed
 from src.engine.classifier import Classifier
-from src.engine.estimate import Estimate, Pass, Phase, estimate
-from src.engine.memory import PeakMemory, peak_memory
 from src.engine.quiet import quiet
-from src.engine.step_timer import StepTimer, step_means
+from src.estimate import command
+from src.estimate.measure import Estimate, Pass, Phase, estimate
+from src.estimate.memory import PeakMemory, peak_memory
+from src.estimate.step_timer import StepTimer, step_means
+from src.estimate.table import estimate_table, gpu_lines, gpu_seconds, jobs_table, spread
 from src.metrics.cost import Length, count_macs, num_params, training_length, training_pflop
 from src.notebook import compose
-from src.reports.estimate import estimate_table, gpu_lines, gpu_seconds, jobs_table, spread
 
 TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer=cpu"]
 
 
 @pytest.fixture(autouse=True)
 def in_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.engine.step_timer.SECONDS", 0.5)
-    monkeypatch.setattr("src.engine.estimate.EVALUATION", (0.2, 3))
+    monkeypatch.setattr("src.estimate.step_timer.SECONDS", 0.5)
+    monkeypatch.setattr("src.estimate.measure.EVALUATION", (0.2, 3))
 
 
 def measure(tmp_path: Path, *overrides: str) -> Estimate:
@@ -302,7 +302,7 @@ def test_a_sweep_measures_what_differs_in_more_than_the_seed(
         measured.append(cfg.norm._target_)
         return estimate(cfg)
 
-    monkeypatch.setattr("src.engine.estimate.estimate", once)
+    monkeypatch.setattr("src.estimate.measure.estimate", once)
     assert command.main(["-m", *TINY, "norm=bn,ln", "seed=0,1,2"]) == 0
     assert len(measured) == 2
     said = capsys.readouterr().out.splitlines()
@@ -349,7 +349,7 @@ def test_arguments_that_cannot_work(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_arguments_are_refused_before_torch_is_imported() -> None:
     code = (
-        "import sys; from src import estimate\n"
+        "import sys; from src.estimate import command as estimate\n"
         "try: estimate.main(['norm=lnn'])\n"
         "except SystemExit: print([m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules])"
     )

@@ -13,7 +13,7 @@ import torch
 import yaml
 from PIL import Image, ImageDraw
 
-from src import evaluate, explain
+from src import evaluate
 from src.attribution.grad_cam import captum_grad_cam
 from src.attribution.maps import heat, heat_overlay
 from src.config.finished import known_targets, targets
@@ -21,8 +21,9 @@ from src.config.resolvers import CONF_DIR
 from src.data.digits import digits
 from src.drawing.sheet import FONT_SIZE, GAP, tile
 from src.engine.checkpoint_file import SUMS
-from src.engine.explain import SIDE
 from src.engine.weights import load_checkpoint
+from src.explain import command as explain
+from src.explain.pictures import SIDE
 from src.models.resnet import ResNet
 from src.reports.summary import read_summary
 

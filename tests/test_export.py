@@ -15,15 +15,15 @@ from omegaconf import OmegaConf
 from PIL import Image
 from torch import nn
 
-from src import export
 from src.config.build import build
 from src.config.errors import ConfigError
 from src.config.resolvers import CONF_DIR
 from src.data.digits import digits
-from src.engine import export as engine
-from src.engine import formats
-from src.engine.formats import FORMATS, from_safetensors
 from src.engine.weights import load_checkpoint
+from src.export import command as export
+from src.export import formats
+from src.export import write as engine
+from src.export.formats import FORMATS, from_safetensors
 from src.models.resnet import ResNet
 from src.notebook import compose, train
 from src.reports.summary import read_summary

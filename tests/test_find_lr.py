@@ -18,12 +18,12 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 from torch.nn import functional as F
 
-from src import find_lr
 from src.config.build import build
-from src.engine.range_test import conclude
+from src.find_lr import command as find_lr
+from src.find_lr.measure import conclude
+from src.find_lr.range_test import learning_rates
 from src.notebook import compose
 from src.optim.param_groups import l1_norm
-from src.optim.range_test import learning_rates
 
 TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer=cpu"]
 
@@ -189,7 +189,7 @@ def test_arguments_that_cannot_work(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_arguments_are_refused_before_torch_is_imported() -> None:
     code = (
-        "import sys; from src import find_lr\n"
+        "import sys; from src.find_lr import command as find_lr\n"
         "try: find_lr.main(['norm=lnn'])\n"
         "except SystemExit: print([m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules])"
     )

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 
 from src.config.errors import ConfigError
 from src.engine.checkpoint_file import SUMS
-from src.engine.formats import from_safetensors
+from src.export.formats import from_safetensors
 from tests.bad_inputs import make_run
 from tests.commands import Commands
 

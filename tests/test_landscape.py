@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from src import landscape
+from src.landscape import command as landscape
 from src.reports.summary import read_summary
 
 DIGITS = ["data=digits", "data.batch_size=64", "model.width=8", "model.strides=[2,2,2,2]", "norm=ln"]

@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 
-from src import plot_schedule
-from src.drawing.schedules import schedules_table
 from src.optim.schedule import Schedule
-from src.optim.simulate import a_weight, simulate
+from src.plot_schedule import command as plot_schedule
+from src.plot_schedule.figure import schedules_table
+from src.plot_schedule.simulate import a_weight, simulate
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -14,19 +14,19 @@ from types import SimpleNamespace
 import pytest
 from PIL import Image
 
-from src import tune
 from src.config.resolvers import CONF_DIR
 from src.notebook import compose, train
 from src.reports.summary import read_summary
+from src.tune import command as tune
 
 TINY = ["data=digits", "model.width=4", "model.strides=[2,2,2,2]", "trainer=cpu", "callbacks=none"]
 TINY += ["logger=none", "trainer.max_epochs=2", "trainer.limit_train_batches=8"]
 # A process that hangs in its first trial, after the first epoch
 HANGS = """
 import sys, time
-from src.callbacks.pruning import Pruning
+from src.tune.pruning import Pruning
 Pruning.on_validation_end = lambda *_: (print("in the middle", flush=True), time.sleep(600))
-from src import tune
+from src.tune import command as tune
 tune.main(sys.argv[1:])
 """
 
@@ -62,7 +62,7 @@ def test_two_processes_one_killed_and_the_best_again(
     args = [*TINY, f"search={space}", "study=shared", "trials=4"]
     other = start(HANGS, args)
     # This process comes to wait for the other's trial
-    monkeypatch.setattr("src.engine.study.time", SimpleNamespace(sleep=lambda _: other.kill()))
+    monkeypatch.setattr("src.tune.study.time", SimpleNamespace(sleep=lambda _: other.kill()))
     try:
         until(other, "in the middle")
         assert tune.main(args) == 0
@@ -187,7 +187,7 @@ def test_a_study_takes_only_the_command_that_began_it(
 
 def test_arguments_are_refused_before_torch_is_imported_and_help_lists_the_searches() -> None:
     code = (
-        "import sys; from src import tune\n"
+        "import sys; from src.tune import command as tune\n"
         "tune.main(['--help'])\n"
         "try: tune.main(['search=sdg'])\n"
         "except SystemExit: print([m for m in ('torch', 'lightning', 'matplotlib') if m in sys.modules])"

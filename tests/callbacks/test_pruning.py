@@ -10,9 +10,9 @@ import pytest
 from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
-from src.callbacks.pruning import Pruning
 from src.notebook import compose, train_in
 from src.reports.summary import Stopped, read_summary
+from src.tune.pruning import Pruning
 from tests.conftest import TINY
 
 X = {"x": FloatDistribution(0.0, 1.0)}

@@ -6,8 +6,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
 from src.config.errors import ConfigError
-from src.config.search_space import ends, overrides, parse
-from src.config.searches import search_space, searches
+from src.tune.search_space import ends, overrides, parse
+from src.tune.searches import search_space, searches
 
 
 def test_entries_become_distributions() -> None:

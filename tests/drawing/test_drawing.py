@@ -8,7 +8,6 @@ from PIL import Image
 from src.attribution.maps import heat, heat_overlay, signed, signed_overlay
 from src.drawing.charts import as_image, confusion_figure, per_class_figure, reliability_figure
 from src.drawing.mistakes import Answer, Case, captioned, evidence_block, grad_cam_block, percent
-from src.drawing.range_test import range_test_figure
 from src.drawing.sheet import (
     FONT_SIZE,
     GAP,
@@ -22,6 +21,7 @@ from src.drawing.sheet import (
     text,
     tile,
 )
+from src.find_lr.figure import range_test_figure
 from src.metrics.errors import confusion_matrix, per_class, reliability
 from src.metrics.predictions import Predictions
 

@@ -8,11 +8,11 @@ from optuna import Study
 from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
-from src.callbacks.pruning import Pruning
 from src.config.cli import RunFailed
-from src.engine.study import open_study, search, trial_lock
 from src.reports.summary import Stopped
-from src.reports.trials import rows
+from src.tune.pruning import Pruning
+from src.tune.study import open_study, search, trial_lock
+from src.tune.trials import rows
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.001, 1.0, log=True)}
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from src.compare.atlas_choice import Choice, choose
 from src.metrics.answers import Answers, class_accuracy, total_confusion
-from src.metrics.atlas import Choice, choose
 
 NAMES = ("ant", "bee", "cow")
 

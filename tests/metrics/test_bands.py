@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from src.metrics.bands import Band, against, band, thinned
+from src.compare.bands import Band, against, band, thinned
 from src.metrics.cost import training_pflop
 
 

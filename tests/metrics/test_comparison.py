@@ -3,7 +3,7 @@ import math
 import pytest
 from scipy import stats
 
-from src.metrics.comparison import Estimate, estimate, holm, paired_p
+from src.compare.statistics import Estimate, estimate, holm, paired_p
 
 A = {0: 0.8763, 1: 0.8764, 2: 0.8804}
 B = {0: 0.8701, 1: 0.8750, 2: 0.8722, 3: 0.99}

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from src.metrics.landscape import (
+from src.landscape.line import (
     Point,
     along,
     barrier,

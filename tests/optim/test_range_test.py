@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.optim.range_test import decay, learning_rates, range_test, smoothed, suggest
+from src.find_lr.range_test import decay, learning_rates, range_test, smoothed, suggest
 
 
 class Bowl(nn.Module):

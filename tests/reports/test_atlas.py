@@ -11,14 +11,14 @@ from PIL import Image
 
 from src.attribution.grad_cam import captum_grad_cam
 from src.attribution.maps import heat, heat_overlay
+from src.compare.atlas import Atlas, plan_atlas
+from src.compare.atlas_pictures import SIDE, deepest, illustrate
+from src.compare.leaderboard import Leaderboard, leaderboard
+from src.compare.report import write_report
+from src.compare.runs import find_runs
 from src.config.build import build
 from src.config.finished import run_config
-from src.engine.atlas import SIDE, deepest, illustrate
 from src.notebook import compose, train
-from src.reports.atlas import Atlas, plan_atlas
-from src.reports.leaderboard import Leaderboard, leaderboard
-from src.reports.report import write_report
-from src.reports.runs import find_runs
 from tests.conftest import TINY
 from tests.reports.browser import needs_browser, opened
 

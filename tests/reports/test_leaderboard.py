@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from scipy import stats
 
-from src.reports.leaderboard import Leaderboard, leaderboard
-from src.reports.results import notes, terminal_notes, terminal_table
-from src.reports.results_files import write_csv, write_markdown
-from src.reports.runs import find_runs
+from src.compare.leaderboard import Leaderboard, leaderboard
+from src.compare.results import notes, terminal_notes, terminal_table
+from src.compare.results_files import write_csv, write_markdown
+from src.compare.runs import find_runs
 from tests.made_runs import made_run
 
 BN, LN, GN = (0.80, 0.82, 0.81), (0.85, 0.84, 0.86), (0.70, 0.69, 0.72)

@@ -7,9 +7,9 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
-from src.reports.mean_runs import MAX_POINTS, write_mean_runs
-from src.reports.runs import find_runs
-from src.reports.variants import Variant, group
+from src.compare.mean_runs import MAX_POINTS, write_mean_runs
+from src.compare.runs import find_runs
+from src.compare.variants import Variant, group
 from tests.made_runs import made_run
 
 

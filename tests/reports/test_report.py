@@ -8,15 +8,15 @@ from urllib.parse import unquote
 
 import pytest
 
-from src.drawing.comparison import colour, dash
-from src.reports.about import settings
-from src.reports.atlas import plan_atlas
-from src.reports.charts import Told, cost_charts, learning_curves, step_charts
-from src.reports.classes import class_table
-from src.reports.histories import read_history
-from src.reports.leaderboard import leaderboard
-from src.reports.report import write_report
-from src.reports.runs import Run, find_runs
+from src.compare.about import settings
+from src.compare.atlas import plan_atlas
+from src.compare.charts import Told, cost_charts, learning_curves, step_charts
+from src.compare.classes import class_table
+from src.compare.figures import colour, dash
+from src.compare.histories import read_history
+from src.compare.leaderboard import leaderboard
+from src.compare.report import write_report
+from src.compare.runs import Run, find_runs
 from tests.made_runs import made_run
 from tests.reports.browser import needs_browser, opened
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from src.compare.runs import find_runs
+from src.compare.variants import group
 from src.config.identity import plain, what_matters
 from src.notebook import compose
-from src.reports.runs import find_runs
-from src.reports.variants import group
 from tests.made_runs import made_run
 
 

@@ -8,8 +8,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from src.drawing.study import history_figure, importance_figure
-from src.reports.trials import best_table, counts_line, ranked, rows, write_trials
+from src.tune.figures import history_figure, importance_figure
+from src.tune.trials import best_table, counts_line, ranked, rows, write_trials
 
 START = datetime(2026, 1, 1)
 SPACE = {"optimizer": CategoricalDistribution(["sgd", "adamw"]), "optimizer.lr": FloatDistribution(0.0, 1.0)}

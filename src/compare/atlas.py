@@ -1,0 +1,126 @@
+"""The error atlas: the same test images beside each other, with what each variant said about them.
+
+Here from `predictions.csv` alone; `src.compare.atlas_pictures` adds the pictures.
+"""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from src.compare.atlas_choice import Choice, choose
+from src.compare.runs import Run
+from src.compare.variants import Variant
+from src.metrics.answers import Answers
+from src.reports.predictions import NAME, read_answers
+from src.reports.summary import one_line
+
+SHOWN = 8  # variants beside each other
+# What of a run's configuration says which images it is tested on
+TEST_SET = ("data.source.", "data.root", "data.image_size")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What a variant's representative said about an image; `seen` is a WebP picture of where it looked."""
+
+    predicted: int
+    prediction: str
+    confidence: float
+    right: bool
+    seen: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A test image, by its position in the test set, and a cell for each variant; `picture` is WebP."""
+
+    index: int
+    label: str
+    cells: Sequence[Cell]
+    picture: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Images of one kind: see `src.compare.atlas_choice.Choice`; `alone` is the place of a variant."""
+
+    alone: int | None
+    right: bool
+    num_images: int
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """The variants shown, a representative run of each, shelves of images, and what is missing and why."""
+
+    variants: Sequence[Variant] = ()
+    runs: Sequence[Run] = ()
+    shelves: Sequence[Shelf] = ()
+    notes: Sequence[str] = field(default_factory=list)
+
+
+def plan_atlas(ranked: Sequence[Variant]) -> Atlas:
+    """Choose the images; a variant whose predictions cannot be read is left out and told in a line.
+
+    Args:
+        ranked: variants, the best first: the first eight that can be used are shown.
+    """
+    notes: list[str] = []
+    found: list[tuple[Variant, list[Answers]]] = []
+    usable = [variant for variant in ranked if variant.counted]
+    for variant in usable:
+        if len(found) == SHOWN:
+            notes.append(f"Of {len(usable)} variants, the best {SHOWN} are compared.")
+            break
+        try:
+            answers = [read_answers(run.folder / NAME) for run in variant.counted]
+        except FileNotFoundError:
+            notes.append(f"{variant.name} is left out: a run has no {NAME} (callbacks=training keeps none).")
+        except (OSError, ValueError, csv.Error) as error:
+            notes.append(f"{variant.name} is left out: {one_line(error)}")
+        else:
+            found.append((variant, answers))
+    if not found:
+        return Atlas(notes=[*notes, "No variant has predictions."])
+    if not same_test_set(found):
+        return Atlas(notes=[*notes, "The variants were tested on different images."])
+    chosen = choose([answers for _, answers in found])
+    return Atlas(
+        variants=[variant for variant, _ in found],
+        runs=[variant.counted[0] for variant, _ in found],
+        shelves=[shelf(choice, [answers[0] for _, answers in found]) for choice in chosen],
+        notes=notes,
+    )
+
+
+def same_test_set(found: Sequence[tuple[Variant, list[Answers]]]) -> bool:
+    """Whether all runs are configured for the same test images and met the same labels."""
+    configs = {json.dumps(test_set(run), sort_keys=True) for variant, _ in found for run in variant.counted}
+    labels = [run.labels for _, answers in found for run in answers]
+    return len(configs) == 1 and all(np.array_equal(labels[0], other) for other in labels)
+
+
+def test_set(run: Run) -> dict[str, object]:
+    """What says which images a run is tested on."""
+    return {key: value for key, value in run.config.items() if key.startswith(TEST_SET)}
+
+
+def shelf(choice: Choice, said: Sequence[Answers]) -> Shelf:
+    """A kind of images with what the representatives said about them."""
+    rows = []
+    for k in choice.images.tolist():
+        cells = [
+            Cell(
+                predicted=(guess := int(one.predicted[k])),
+                prediction=one.class_names[guess],
+                confidence=float(one.confidence[k]),
+                right=not one.wrong[k],
+            )
+            for one in said
+        ]
+        rows.append(Row(k, said[0].class_names[said[0].labels[k]], cells))
+    return Shelf(choice.alone, choice.right, choice.num_images, rows)

@@ -1,0 +1,84 @@
+"""How one run went: by epoch and by step, from its `metrics.csv` and `updates.csv`."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.compare.bands import Series
+from src.compare.runs import Run
+from src.metrics.cost import training_pflop
+from src.reports.curves import read_metrics
+from src.reports.summary import one_line
+
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, csv.Error)  # what a damaged table makes of reading it
+
+
+@dataclass(frozen=True)
+class History:
+    """What the files of a run say; empty where they are missing or damaged, with a line in `problems`.
+
+    Args:
+        epochs: metric -> its value by epochs done; `train/seconds` and `pflop` (compute, 10^15
+            floating-point operations) count from the start of the run.
+        lr: learning rate by step, of the first group of parameters.
+        updates: ||dw|| / ||w|| of the whole network by step.
+        problems: what could not be read, and why.
+    """
+
+    epochs: dict[str, Series]
+    lr: Series
+    updates: Series
+    problems: list[str]
+
+
+def read_history(run: Run) -> History:
+    """A run's curves; never raises for a file that cannot be used."""
+    problems: list[str] = []
+    epochs: dict[str, Series] = {}
+    lr: Series = {}
+    updates: Series = {}
+    try:
+        path = run.folder / "metrics.csv"
+        epochs = {metric: dict(points) for metric, points in read_metrics(path).items()}
+        lr = read_lr(path)
+    except UNREADABLE as error:
+        problems.append(f"no curves: {reason(error)}")
+    try:
+        updates = read_updates(run.folder / "updates.csv")
+    except UNREADABLE as error:
+        problems.append(f"no update sizes: {reason(error)}")
+    return History(epochs | compute(run, epochs), lr, updates, problems)
+
+
+def compute(run: Run, epochs: dict[str, Series]) -> dict[str, Series]:
+    """`pflop` by epochs done, as counted or, in runs that did not count, from what an image costs."""
+    if "train/pflop" in epochs:
+        return {"pflop": epochs["train/pflop"]}
+    macs, images, count = (run.number(key) for key in ("macs", "train_images", "epochs"))
+    if not (macs and images and count):
+        return {}
+    each = images / count  # every epoch sees as many
+    return {"pflop": {epoch: training_pflop(macs, each * epoch) for epoch in epochs.get("val/acc", {})}}
+
+
+def read_lr(path: Path) -> dict[float, float]:
+    """Learning rate by step from the first of Lightning's columns: `lr-SGD`, or `lr-SGD/pg1` of several."""
+    with path.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        rates = [name for name in reader.fieldnames or () if name.startswith("lr-")]
+        rates = [name for name in rates if not name.endswith("-momentum")]
+        return {float(row["step"]): float(row[rates[0]]) for row in reader if rates and row[rates[0]]}
+
+
+def read_updates(path: Path) -> dict[float, float]:
+    """||dw|| / ||w|| by step, from the rows of the whole network."""
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        return {float(row["step"]): float(row["update"]) for row in rows if row["layer"] == "all"}
+
+
+def reason(error: Exception) -> str:
+    """Why a file cannot be used, without where it lies: the run's folder is told beside it."""
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(error.filename).name} is not there"
+    return one_line(error)

@@ -1,0 +1,5 @@
+from src.config.door import enter
+from src.estimate.command import main
+
+if __name__ == "__main__":
+    enter(main)

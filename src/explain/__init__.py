@@ -1,0 +1,1 @@
+"""What a run's network sees in pictures of one's own."""

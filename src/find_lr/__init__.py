@@ -1,0 +1,1 @@
+"""A learning rate range test for any composition."""

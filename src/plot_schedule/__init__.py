@@ -1,0 +1,1 @@
+"""Learning rate and momentum of a composition, without training."""

@@ -1,0 +1,79 @@
+"""What a study's trials came to: `trials.csv` and a table of the best."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+
+from src.config.whole_file import whole_file
+from src.tune.search_space import typed
+
+BEST = 10  # trials in the table
+Row = dict[str, Any]
+
+
+def rows(trials: Sequence[FrozenTrial]) -> list[Row]:
+    """One row a trial: number, how it ended, best val/acc, epochs with one, seconds, values, reason."""
+    return [
+        {
+            "trial": trial.number,
+            "state": state(trial),
+            "val/acc": max(trial.intermediate_values.values(), default=None),
+            "epochs": max(trial.intermediate_values, default=0),
+            "seconds": round(trial.duration.total_seconds(), 1) if trial.duration else None,
+            **{key: typed(value) for key, value in trial.params.items()},
+            "reason": trial.user_attrs.get("failure", ""),
+        }
+        for trial in trials
+        if trial.state != TrialState.WAITING
+    ]
+
+
+def state(trial: FrozenTrial) -> str:
+    """A word for how a trial ended; `lost`: its process did not finish it, and it was repeated."""
+    if "failure" in trial.user_attrs:
+        return "failed"
+    return {
+        TrialState.COMPLETE: "completed",
+        TrialState.PRUNED: "pruned",
+        TrialState.FAIL: "lost",
+        TrialState.RUNNING: "unfinished",
+    }[trial.state]
+
+
+def ranked(found: Sequence[Row]) -> list[Row]:
+    """Completed trials, the best val/acc first; of equal ones, the first."""
+    completed = [row for row in found if row["state"] == "completed"]
+    return sorted(completed, key=lambda row: (-row["val/acc"], row["trial"]))
+
+
+def best_table(found: Sequence[Row]) -> str:
+    """The best trials as text; the first line names the columns."""
+    best = ranked(found)[:BEST]
+    keys = [key for key in (best[0] if best else ()) if key not in ("state", "epochs", "seconds", "reason")]
+    lines = [keys] + [
+        [f"{row[key]:.2%}" if key == "val/acc" else str(row[key]) for key in keys] for row in best
+    ]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(keys))]
+    return "\n".join(
+        "  " + "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+        for line in lines
+    )
+
+
+def counts_line(found: Sequence[Row]) -> str:
+    """`trials: 8 completed, 4 pruned`, the states in this order, those that did not happen left out."""
+    names = ("completed", "pruned", "failed", "lost", "unfinished")
+    numbers = {name: sum(row["state"] == name for row in found) for name in names}
+    return "trials: " + ", ".join(f"{n} {name}" for name, n in numbers.items() if n)
+
+
+def write_trials(path: Path, found: Sequence[Row]) -> None:
+    """One line a trial."""
+    columns = list(dict.fromkeys(key for row in found for key in row))
+    with whole_file(path) as file:
+        table = csv.DictWriter(file, columns)
+        table.writeheader()
+        table.writerows(found)
