@@ -33,7 +33,7 @@ from src.config.build import build
 from src.config.whole_file import whole_file
 from src.data.datamodule import ImageDataModule
 from src.notebook import compose, train_in
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 ROOT = Path(__file__).parents[1]
 IMAGES = 50_000

@@ -13,10 +13,10 @@ from src.config.door import enter
 from src.config.errors import ConfigError
 from src.config.finished import finished_run, own_arguments, placed
 from src.config.resolvers import new_folder, run_name
-from src.reports.table import results_table, shown
+from src.runs.table import results_table, shown
 
 if TYPE_CHECKING:
-    from src.reports.summary import Summary
+    from src.runs.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,9 @@ def main(args: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.config.console import log_to
-    from src.reports.failure import report_failure
-    from src.reports.provenance import provenance
-    from src.reports.summary import Summary
+    from src.runs.failure import report_failure
+    from src.runs.provenance import provenance
+    from src.runs.summary import Summary
 
     log_to(out / "evaluate.log")
     summary = Summary(out, run=str(run_dir), checkpoint=str(checkpoint), **provenance(args, "src.evaluate"))

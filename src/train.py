@@ -22,16 +22,16 @@ from src.config.help import look_at
 from src.config.identity import plain
 from src.config.lock import lock
 from src.config.precision import slow_choice
-from src.config.run_folder import begin, settle
 from src.config.sweep import runs_in
 from src.config.when import complete
-from src.reports.table import results_table, shown, tensorboard_command
+from src.runs.folder import begin, settle
+from src.runs.table import results_table, shown, tensorboard_command
 
 if TYPE_CHECKING:
     import lightning as L
 
-    from src.engine.resume import ResumePoint
-    from src.reports.summary import Summary
+    from src.runs.resume_point import ResumePoint
+    from src.runs.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +82,8 @@ def train(
     """
     from lightning.fabric.utilities.rank_zero import rank_zero_only
 
-    from src.reports.failure import report_failure
-    from src.reports.summary import Stopped
+    from src.runs.failure import report_failure
+    from src.runs.summary import Stopped
 
     run_dir = Path(cfg.paths.run_dir)
     first_process = getattr(rank_zero_only, "rank", 0) == 0  # set by Lightning from the environment
@@ -128,12 +128,12 @@ def fit(
     from src.callbacks.recorder import Recorder
     from src.config.build import build, build_all
     from src.config.resume import checkpoint_file
-    from src.engine.checkpoint_file import WholeCheckpoints
     from src.engine.loggers import close
     from src.engine.quiet import quiet
     from src.engine.run import fit_and_test
     from src.engine.weights import load_checkpoint, refuse_other_run
-    from src.metrics.cost import count_macs, num_params
+    from src.models.cost import count_macs, num_params
+    from src.runs.checkpoint_file import WholeCheckpoints
 
     quiet()
     build(cfg.machine)
@@ -192,7 +192,7 @@ def draw(run_dir: Path) -> None:
     """Leave curves.png beside metrics.csv."""
     from src.drawing.charts import as_image
     from src.drawing.sheet import packed, save
-    from src.reports.curves import draw_curves
+    from src.runs.curves import draw_curves
 
     if (run_dir / "metrics.csv").is_file():
         save(packed(as_image(draw_curves(run_dir), dpi=120)), run_dir, "curves")

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from src.engine.checkpoint_file import SUMS
+from src.runs.checkpoint_file import SUMS
 from tests.commands import ROOT, Commands, Done
 
 PAGE = ROOT / "docs" / "bad_input.md"

@@ -10,7 +10,7 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 TIMES = ("train/seconds", "train/images_per_second", "train_seconds", "images_per_second")
 # In checkpoints: where a run lies, how long it took, and two notes that Lightning makes and never reads

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.config.resolvers import CONF_DIR
-from src.reports.curves import read_metrics
+from src.runs.curves import read_metrics
 
 pytestmark = pytest.mark.slow
 

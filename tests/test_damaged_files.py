@@ -20,12 +20,12 @@ from src.config.errors import ConfigError
 from src.config.finished import read_config
 from src.config.identity import identity
 from src.config.multirun import opening
-from src.config.run_folder import save_config
 from src.config.sealed import opened, sealed
 from src.config.sweep import Sweep, read, runs_in
 from src.data.cifar import cifar
 from src.notebook import compose
-from src.reports.summary import read_summary
+from src.runs.folder import save_config
+from src.runs.summary import read_summary
 from src.tune.searches import begin
 from tests.made_runs import made_run
 

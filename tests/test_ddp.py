@@ -15,7 +15,7 @@ import torch
 
 from src.config.resolvers import CONF_DIR
 from src.evaluate import main as evaluate
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from src.config.resolvers import CONF_DIR
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 ROOT = CONF_DIR.parent
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")

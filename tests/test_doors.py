@@ -14,8 +14,8 @@ import pytest
 
 from src.config.door import enter
 from src.config.errors import ConfigError
-from src.engine.signals import Terminated
 from src.notebook import compose
+from src.signals import Terminated
 from tests.bad_inputs import CASES, RUN, make_run
 from tests.commands import ROOT, Commands, Done
 

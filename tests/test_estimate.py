@@ -24,7 +24,7 @@ from src.estimate.measure import Estimate, Pass, Phase, estimate
 from src.estimate.memory import PeakMemory, peak_memory
 from src.estimate.step_timer import StepTimer, step_means
 from src.estimate.table import estimate_table, gpu_lines, gpu_seconds, jobs_table, spread
-from src.metrics.cost import Length, count_macs, num_params, training_length, training_pflop
+from src.models.cost import Length, count_macs, num_params, training_length, training_pflop
 from src.notebook import compose
 
 TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer=cpu"]

@@ -20,12 +20,12 @@ from src.config.finished import known_targets, targets
 from src.config.resolvers import CONF_DIR
 from src.data.digits import digits
 from src.drawing.sheet import FONT_SIZE, GAP, tile
-from src.engine.checkpoint_file import SUMS
 from src.engine.weights import load_checkpoint
 from src.explain import command as explain
 from src.explain.pictures import SIDE
 from src.models.resnet import ResNet
-from src.reports.summary import read_summary
+from src.runs.checkpoint_file import SUMS
+from src.runs.summary import read_summary
 
 TINY = ["data=digits", "model.width=8", "model.strides=[2,2,2,2]", "trainer.max_epochs=4", "optimizer.lr=0.1"]
 TINY += ["data.batch_size=32", "callbacks=training"]

@@ -10,7 +10,7 @@ import torch
 
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 from src.notebook import compose_all, train
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 from tests.conftest import TINY
 
 GROUPS = sorted({folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra", *NOT_COMPOSED})

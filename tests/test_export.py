@@ -26,7 +26,7 @@ from src.export import write as engine
 from src.export.formats import FORMATS, from_safetensors
 from src.models.resnet import ResNet
 from src.notebook import compose, train
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 TINY = ["data=digits", "data.batch_size=32", "data.num_workers=0", "trainer.accelerator=cpu", "model.width=8"]
 TINY += ["model.strides=[2,2,2,2]", "callbacks=training", "trainer.max_epochs=2", "optimizer.lr=0.1"]

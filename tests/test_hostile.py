@@ -17,8 +17,8 @@ import yaml
 from safetensors.torch import save_file
 
 from src.config.errors import ConfigError
-from src.engine.checkpoint_file import SUMS
 from src.export.formats import from_safetensors
+from src.runs.checkpoint_file import SUMS
 from tests.bad_inputs import make_run
 from tests.commands import Commands
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.landscape import command as landscape
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 DIGITS = ["data=digits", "data.batch_size=64", "model.width=8", "model.strides=[2,2,2,2]", "norm=ln"]
 DIGITS += ["callbacks=training", "trainer.max_epochs=1", "optimizer.lr=0.05"]

@@ -12,8 +12,8 @@ from torchvision.datasets import CIFAR10
 
 from src.data.cifar import DATASETS, bad_names, cifar, read_files
 from src.data.stats import channel_stats
-from src.reports.curves import read_metrics
-from src.reports.summary import read_summary
+from src.runs.curves import read_metrics
+from src.runs.summary import read_summary
 
 
 def test_the_check_passes_and_a_flipped_byte_fails(cifar10_root: str, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from PIL import Image
 
 from src.config.resolvers import CONF_DIR
 from src.notebook import compose, train
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 from src.tune import command as tune
 
 TINY = ["data=digits", "model.width=4", "model.strides=[2,2,2,2]", "trainer=cpu", "callbacks=none"]

@@ -10,9 +10,9 @@ from typing import Any
 from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
 
 from benchmarks.training.table import Table
-from src.engine.checkpoint_file import WholeCheckpoints
 from src.notebook import compose, train_in
-from src.reports.summary import read_summary
+from src.runs.checkpoint_file import WholeCheckpoints
+from src.runs.summary import read_summary
 
 EPOCHS, SHORT = 10, 10  # batches of a shortened epoch
 HOOKS = (

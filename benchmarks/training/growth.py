@@ -15,7 +15,7 @@ import lightning as L
 from benchmarks.training.sides import ROOT
 from benchmarks.training.table import Table
 from src.notebook import compose, train_in
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 NARROW = ["experiment=cpu", "model.width=8", "callbacks=training", "data.num_workers=0"]
 JOBS = 20

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 import torch
 from torch import Tensor, nn
 
-from src.metrics.cost import evaluating, layer_costs
+from src.models.cost import evaluating, layer_costs
 
 
 @contextmanager

@@ -14,9 +14,9 @@ from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.engine.resume import to_disk
-from src.engine.signals import Held, end, held
-from src.reports.table import shown
+from src.runs.resume_point import to_disk
+from src.runs.table import shown
+from src.signals import Held, end, held
 
 log = logging.getLogger(__name__)
 

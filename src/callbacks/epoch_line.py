@@ -9,8 +9,8 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.data.resolution import work_done
-from src.metrics.cost import count_macs
-from src.reports.table import duration
+from src.models.cost import count_macs
+from src.runs.table import duration
 
 log = logging.getLogger(__name__)
 

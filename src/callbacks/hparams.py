@@ -6,7 +6,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from src.reports.summary import Summary
+from src.runs.summary import Summary
 
 METRICS = {
     "best/val_acc": "val/acc",

@@ -8,7 +8,7 @@ import lightning as L
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.callbacks.board import boards
-from src.metrics.cost import LayerCost, layer_costs
+from src.models.cost import LayerCost, layer_costs
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ import lightning as L
 
 from src.callbacks.evaluation import Evaluation, EvaluationCallback
 from src.metrics.triage import Triage
-from src.reports.predictions import NAME, write_predictions
+from src.runs.predictions import NAME, write_predictions
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,9 @@ import torch
 
 from src.callbacks.board import board_step
 from src.engine.classifier import Classifier
-from src.metrics.cost import count_macs, passes_pflop
 from src.metrics.throughput import Stopwatch
-from src.reports.summary import Summary
+from src.models.cost import count_macs, passes_pflop
+from src.runs.summary import Summary
 
 TRAIN = ("train/loss", "train/acc", "train/images_per_second", "train/seconds", "train/pflop")
 

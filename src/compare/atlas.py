@@ -14,8 +14,8 @@ from src.compare.atlas_choice import Choice, choose
 from src.compare.runs import Run
 from src.compare.variants import Variant
 from src.metrics.answers import Answers
-from src.reports.predictions import NAME, read_answers
-from src.reports.summary import one_line
+from src.runs.predictions import NAME, read_answers
+from src.runs.summary import one_line
 
 SHOWN = 8  # variants beside each other
 # What of a run's configuration says which images it is tested on

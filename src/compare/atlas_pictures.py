@@ -22,7 +22,7 @@ from src.data.stats import Stats
 from src.drawing.sheet import tile
 from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.explain.pictures import Picture, read_test_images
-from src.reports.summary import one_line
+from src.runs.summary import one_line
 
 SIDE = 96  # pixels, height and width of a tile
 PLACES = 4  # height and width of a map

@@ -13,7 +13,7 @@ from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import unquoted
 from src.config.resolvers import make_folder, new_folder
-from src.reports.table import shown, tensorboard_command
+from src.runs.table import shown, tensorboard_command
 
 if TYPE_CHECKING:
     from src.compare.leaderboard import Leaderboard

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from src.compare.bands import Series
 from src.compare.runs import Run
-from src.metrics.cost import training_pflop
-from src.reports.curves import read_metrics
-from src.reports.summary import one_line
+from src.models.cost import training_pflop
+from src.runs.curves import read_metrics
+from src.runs.summary import one_line
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, csv.Error)  # what a damaged table makes of reading it
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from src.compare.variants import Variant, brief
 from src.config.resolvers import run_name
-from src.reports.table import shown
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 

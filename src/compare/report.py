@@ -30,10 +30,10 @@ from src.compare.runs import Run
 from src.config.whole_file import write_text
 from src.drawing.mistakes import percent
 from src.metrics.answers import Answers
-from src.reports.predictions import NAME as PREDICTIONS
-from src.reports.predictions import read_answers
-from src.reports.summary import one_line
-from src.reports.table import duration
+from src.runs.predictions import NAME as PREDICTIONS
+from src.runs.predictions import read_answers
+from src.runs.summary import one_line
+from src.runs.table import duration
 
 NAME = "report.html"
 PAGE = Path(__file__).with_name("page")

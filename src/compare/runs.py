@@ -13,9 +13,9 @@ from typing import Any
 from src.config.identity import NAME as CONFIG
 from src.config.identity import identity
 from src.config.sealed import opened
-from src.reports.summary import NAME as SUMMARY
-from src.reports.summary import read_summary
-from src.reports.table import shown
+from src.runs.summary import NAME as SUMMARY
+from src.runs.summary import read_summary
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from src.compare.runs import Run
 from src.config.identity import PARTS
-from src.reports.summary import NAME as SUMMARY
+from src.runs.summary import NAME as SUMMARY
 
 SEEDS = ("seed", "data.seed")
 # Whole recipes first, then what the bench is there to compare

@@ -20,7 +20,7 @@ from src.config.multirun import ending, multirun, opening, place
 from src.config.precision import precision_override
 from src.config.resume import given, must_be_that_run, quoted, with_run_overrides
 from src.config.sweep import Sweep
-from src.engine.signals import Terminated, listen
+from src.signals import Terminated, listen
 
 
 class RunFailed(Exception):

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 
 from src.engine.stage_metrics import ImageMean, StageMetrics
 from src.engine.weights import module_of
-from src.metrics.cost import evaluating
+from src.models.cost import evaluating
 from src.optim.param_groups import Factors, l1_norm, make_optimizer
 from src.optim.schedule import Schedule
 from src.optim.selection import Selection

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.config.whole_file import whole_file
-from src.engine.resume import resume_point
+from src.runs.resume_point import resume_point
 
 
 class CurvesFile(Logger):

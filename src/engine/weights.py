@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from src.config.finished import build_foreign
-from src.engine.checkpoint_file import must_be_whole
+from src.runs.checkpoint_file import must_be_whole
 
 LARGEST_IMAGE = 4096  # pixels, as `data.image_size` allows
 

@@ -65,7 +65,7 @@ def main(args: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.estimate.table import estimate_table, gpu_lines, jobs_table
-    from src.reports.summary import one_line
+    from src.runs.summary import one_line
 
     busy = others_at_work()
     try:

@@ -18,7 +18,7 @@ from src.engine.machine import return_freed_memory
 from src.engine.quiet import quiet
 from src.estimate.memory import PeakMemory, peak_memory
 from src.estimate.step_timer import StepTimer
-from src.metrics.cost import Length, count_macs, limited, num_params, passes_pflop, training_length
+from src.models.cost import Length, count_macs, limited, num_params, passes_pflop, training_length
 
 EVALUATION = (3.0, 10)  # seconds and batches of validation, at most
 LOADING = (1.0, 5)  # seconds and batches of loading alone, at most

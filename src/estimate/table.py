@@ -5,7 +5,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
 from src.estimate.step_timer import LEAST
-from src.reports.table import duration
+from src.runs.table import duration
 
 if TYPE_CHECKING:
     from src.estimate.measure import Estimate, Pass

@@ -13,7 +13,7 @@ from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import finished_run, own_arguments, placed, words
 from src.config.resolvers import new_folder
-from src.reports.table import shown
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ def main(args: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.config.console import log_to
-    from src.reports.failure import report_failure
+    from src.runs.failure import report_failure
 
     log_to(out / "explain.log")
     try:

@@ -9,7 +9,7 @@ from src.config.errors import ConfigError
 from src.config.finished import finished_run, own_arguments, placed, words
 from src.config.keys import nearest
 from src.export.formats import FORMATS
-from src.reports.table import shown
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def main(args: Sequence[str]) -> int:
     from src.config.console import log_to
     from src.engine.quiet import quiet
     from src.export.write import export
-    from src.reports.failure import report_failure
+    from src.runs.failure import report_failure
 
     log_to(out / "export.log")
     quiet()

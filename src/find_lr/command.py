@@ -14,7 +14,7 @@ from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config, variant_name
 from src.config.resolvers import new_folder
-from src.reports.table import shown
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +96,7 @@ def main(args: Sequence[str]) -> int:
     except (ConfigError, OSError) as error:
         fail(str(error), code=2)
     from src.find_lr.measure import find_lr
-    from src.reports.failure import report_failure
+    from src.runs.failure import report_failure
 
     log_to(out / "find_lr.log", quiet=quiet)
     try:

@@ -27,7 +27,7 @@ from src.drawing.sheet import as_chw
 from src.engine.quiet import quiet
 from src.find_lr.figure import range_test_figure
 from src.find_lr.range_test import Suggestion, decay, learning_rates, range_test, smoothed, suggest
-from src.metrics.cost import evaluating
+from src.models.cost import evaluating
 
 if TYPE_CHECKING:
     from src.find_lr.command import Sweep

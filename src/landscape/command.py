@@ -9,7 +9,7 @@ from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import checkpoint_of, finished_run, own_arguments, placed, run_config, words
 from src.config.resolvers import new_folder
-from src.reports.table import shown
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def main(args: Sequence[str]) -> int:
     from src.config.console import log_to
     from src.landscape.line import barrier
     from src.landscape.measure import landscape
-    from src.reports.failure import report_failure
+    from src.runs.failure import report_failure
 
     log_to(out / "landscape.log")
     places = np.linspace(0 if to else -reach, 1 if to else reach, counts["points"])

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from src.attribution.capture import on_net
-from src.metrics.cost import evaluating
+from src.models.cost import evaluating
 
 State = Mapping[str, Tensor]
 Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64

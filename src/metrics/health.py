@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from src.attribution.capture import on_net
-from src.metrics.cost import evaluating
+from src.models.cost import evaluating
 
 
 def dead_shares(net: nn.Module, images: Tensor) -> dict[str, float]:

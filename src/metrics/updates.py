@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase as PerChannelNorm  # BatchNorm and InstanceNorm
 from torch.optim import SGD, AdamW, Optimizer
 
-from src.metrics.cost import evaluating
+from src.models.cost import evaluating
 
 NORMS = (PerChannelNorm, nn.GroupNorm, nn.LayerNorm)
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -13,7 +13,7 @@ from src.config.finished import own_arguments
 from src.config.multirun import named_jobs
 from src.config.resolvers import new_folder, run_name
 from src.config.whole_file import whole_file
-from src.reports.table import shown
+from src.runs.table import shown
 
 HELP = """\
 Draw learning rate and momentum of any composition of src.train, with no data and no training.

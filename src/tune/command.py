@@ -18,7 +18,7 @@ from src.config.help import headline
 from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import new_folder, run_name
 from src.config.whole_file import whole_file
-from src.reports.table import shown
+from src.runs.table import shown
 from src.tune.search_space import Space
 from src.tune.searches import begin, search_space, searches
 
@@ -84,8 +84,8 @@ def main(args: Sequence[str]) -> int:
 def tune(folder: Path, cfg: DictConfig, overrides: list[str], space: Space, total: int) -> int:
     """Run the trials and tell what came of them, also when Ctrl-C stops them."""
     from src.notebook import compose, train_in
-    from src.reports.failure import report_failure
-    from src.reports.summary import read_summary
+    from src.runs.failure import report_failure
+    from src.runs.summary import read_summary
     from src.tune.study import open_study, search
 
     def objective(number: int, values: list[str], pruning: "Pruning") -> float:

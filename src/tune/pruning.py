@@ -3,7 +3,7 @@
 import lightning as L
 from optuna import Trial
 
-from src.reports.summary import Stopped
+from src.runs.summary import Stopped
 
 
 class Pruning(L.Callback):

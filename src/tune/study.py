@@ -24,7 +24,7 @@ from optuna.trial import TrialState
 
 from src.config.cli import RunFailed
 from src.config.errors import ConfigError
-from src.reports.summary import Stopped
+from src.runs.summary import Stopped
 from src.tune.pruning import Pruning
 from src.tune.search_space import Space, overrides
 

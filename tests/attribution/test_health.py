@@ -24,7 +24,7 @@ from src.attribution.health import (
 )
 from src.callbacks.explanation_health import health_line
 from src.config.cli import RunFailed
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 LEFT = torch.tensor([[True, False, False], [True, False, False]])  # of 2x3 pixels
 

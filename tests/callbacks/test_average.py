@@ -10,7 +10,7 @@ from torch import Tensor
 
 from src.callbacks.average import UNAVERAGED, decay_at, weights
 from src.notebook import compose, train_in
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 from tests.conftest import TINY
 
 SHORT = [

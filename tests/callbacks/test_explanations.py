@@ -38,7 +38,7 @@ from src.metrics.predictions import Predictions
 from src.metrics.triage import Triage
 from src.models.resnet9 import ResNet9
 from src.notebook import load_run
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 NUM_TEST = 100
 CAPTION = 2 * round(FONT_SIZE * 1.25)  # pixels, two lines

@@ -16,7 +16,7 @@ from src.callbacks.update_monitor import Row
 from src.config.cli import RunFailed
 from src.engine.weights import load_checkpoint
 from src.metrics.health import dead_shares, is_chance, is_lost_in_validation, steadily
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 DIGITS = [
     "data=digits",

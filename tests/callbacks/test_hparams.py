@@ -8,7 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from src.callbacks.hparams import hparams_row
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 
 
 def test_what_a_configuration_lacks_is_left_out() -> None:

@@ -16,10 +16,10 @@ from src.callbacks.model_table import layer_table, model_table
 from src.callbacks.samples import sample_grid
 from src.config.console import TqdmHandler
 from src.data.resolution import Resolution
-from src.metrics.cost import LayerCost, count_macs, layer_costs
 from src.metrics.errors import per_class
 from src.metrics.predictions import Predictions
 from src.metrics.throughput import Stopwatch
+from src.models.cost import LayerCost, count_macs, layer_costs
 from src.models.resnet import ResNet
 
 

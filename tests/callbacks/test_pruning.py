@@ -11,7 +11,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import create_trial
 
 from src.notebook import compose, train_in
-from src.reports.summary import Stopped, read_summary
+from src.runs.summary import Stopped, read_summary
 from src.tune.pruning import Pruning
 from tests.conftest import TINY
 

@@ -5,9 +5,9 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from src.engine.checkpoint_file import SUMS
-from src.engine.resume import resume_point
 from src.engine.weights import load_checkpoint
+from src.runs.checkpoint_file import SUMS
+from src.runs.resume_point import resume_point
 from tests.same_run import unequal
 
 

@@ -10,7 +10,7 @@ from src.config.finished import own_arguments
 from src.config.help import look_at
 from src.config.latest import latest_run
 from src.config.resume import given, with_run_overrides
-from src.reports.summary import Summary
+from src.runs.summary import Summary
 
 
 def made(folder: Path, status: str, started: str | None) -> Path:

@@ -11,7 +11,7 @@ from src.config.cli import prepare
 from src.config.identity import identity, plain, what_matters
 from src.config.precision import Timing, fastest, precision_override, slow_choice
 from src.notebook import compose, train
-from src.reports.summary import read_summary
+from src.runs.summary import read_summary
 from tests.conftest import TINY
 
 FASTER, SLOWER = Timing(2.0, 1.0), Timing(10.0, 150.0)  # a processor with bfloat16, and one that emulates it

@@ -13,11 +13,11 @@ import torch
 
 from src.callbacks.checkpoint import RunCheckpoint
 from src.config.cli import RunFailed
-from src.engine import checkpoint_file
-from src.engine.checkpoint_file import WholeCheckpoints
-from src.engine.resume import resume_point
 from src.notebook import Experiment, compose
-from src.reports.summary import read_summary
+from src.runs import checkpoint_file
+from src.runs.checkpoint_file import WholeCheckpoints
+from src.runs.resume_point import resume_point
+from src.runs.summary import read_summary
 from src.train import train
 from tests.conftest import TINY
 from tests.same_run import differences, rows, state

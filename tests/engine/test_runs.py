@@ -14,8 +14,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src.config.build import build
 from src.config.cli import RunFailed
 from src.models.whitening import patch_filters
-from src.reports.curves import read_metrics
-from src.reports.summary import read_summary
+from src.runs.curves import read_metrics
+from src.runs.summary import read_summary
 
 Run = Callable[..., Path]
 SHORT = [

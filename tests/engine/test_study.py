@@ -9,7 +9,7 @@ from optuna.distributions import FloatDistribution
 from optuna.trial import TrialState
 
 from src.config.cli import RunFailed
-from src.reports.summary import Stopped
+from src.runs.summary import Stopped
 from src.tune.pruning import Pruning
 from src.tune.study import open_study, search, trial_lock
 from src.tune.trials import rows

@@ -5,7 +5,7 @@ from math import inf, nan
 import pytest
 
 from src.compare.bands import Band, against, band, thinned
-from src.metrics.cost import training_pflop
+from src.models.cost import training_pflop
 
 
 def test_a_band_is_mean_lowest_and_highest_of_the_runs_that_are_there() -> None:

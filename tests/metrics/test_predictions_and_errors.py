@@ -11,7 +11,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from src.metrics.errors import NUM_BINS, confused_pairs, confusion_matrix, per_class, reliability
 from src.metrics.predictions import Predictions
-from src.reports.predictions import write_predictions
+from src.runs.predictions import write_predictions
 
 LOG = math.log
 # Probabilities (1/2, 3/8, 1/8), (1/4, 1/4, 1/2), (1/8, 3/4, 1/8), (5/8, 1/4, 1/8), (3/4, 1/8, 1/8)

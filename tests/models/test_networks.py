@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from src.config.build import build
-from src.metrics.cost import count_macs, layer_costs, num_params
+from src.models.cost import count_macs, layer_costs, num_params
 from src.models.resnet import BasicBlock, Pointwise, ResNet
 from src.models.resnet9 import ResNet9
 from src.notebook import compose

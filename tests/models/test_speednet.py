@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from src.metrics.cost import count_macs, num_params
+from src.models.cost import count_macs, num_params
 from src.models.init import dirac, kaiming
 from src.models.speednet import SpeedNet
 from src.models.whitening import Whitening, patch_filters

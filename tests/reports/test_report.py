@@ -130,7 +130,7 @@ def test_rates_and_updates_are_by_step_of_the_whole_network(sweep: Path) -> None
 
 
 def test_classes_are_told_beside_the_leader(sweep: Path) -> None:
-    from src.reports.predictions import read_answers
+    from src.runs.predictions import read_answers
 
     rows = leaderboard(find_runs([sweep])).rows[:2]
     table = class_table(

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from src.reports.curves import draw_curves, read_metrics
-from src.reports.provenance import provenance
-from src.reports.summary import Summary, read_summary
-from src.reports.table import results_table, tensorboard_command
+from src.runs.curves import draw_curves, read_metrics
+from src.runs.provenance import provenance
+from src.runs.summary import Summary, read_summary
+from src.runs.table import results_table, tensorboard_command
 
 
 def test_summary_is_on_disk_from_the_start(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ import shutil
 import traceback
 from pathlib import Path
 
-from src.reports.summary import one_line
-from src.reports.table import shown
+from src.runs.summary import one_line
+from src.runs.table import shown
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from src.engine.checkpoint_file import is_whole
+from src.runs.checkpoint_file import is_whole
 
 # What a run adds to instead of writing it anew
 CURVES = ("metrics.csv", "updates.csv", "events.out.tfevents*")

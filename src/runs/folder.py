@@ -16,11 +16,11 @@ from src.config.latest import now
 from src.config.precision import settle_precision
 from src.config.resolvers import new_folder
 from src.config.sweep import SUMMARY, left_alone, read, run_before
-from src.reports.table import shown
+from src.runs.table import shown
 
 if TYPE_CHECKING:
-    from src.engine.resume import ResumePoint
-    from src.reports.summary import Summary
+    from src.runs.resume_point import ResumePoint
+    from src.runs.summary import Summary
 
 log = logging.getLogger(__name__)
 
@@ -58,9 +58,9 @@ def begin(
     Raises:
         RunFailed: all of its checkpoints are damaged.
     """
-    from src.engine.resume import clear
-    from src.reports.provenance import provenance
-    from src.reports.summary import Summary, write_json
+    from src.runs.provenance import provenance
+    from src.runs.resume_point import clear
+    from src.runs.summary import Summary, write_json
 
     run_dir, matters = Path(cfg.paths.run_dir), what_matters(plain(cfg))
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
@@ -87,7 +87,7 @@ def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
     """
     from lightning.pytorch.utilities import rank_zero_only
 
-    from src.engine.resume import damaged, resume_point
+    from src.runs.resume_point import damaged, resume_point
 
     for path in damaged(run_dir):
         rank_zero_only(log.warning)("%s is damaged (its checksum differs): left out.", shown(path))

@@ -9,7 +9,7 @@ import numpy as np
 from src.config.whole_file import whole_file
 from src.metrics.answers import Answers
 from src.metrics.predictions import Predictions
-from src.reports.summary import one_line
+from src.runs.summary import one_line
 
 NAME = "predictions.csv"
 COLUMNS = ["index", "label", "prediction", "confidence", "loss", "second", "margin"]
