@@ -1,4 +1,6 @@
-"""The bench, to be read in this order: config, data, models, optim, engine, callbacks, reports."""
+"""The bench, to be read in this order: signals, config, data, models, optim, attribution, metrics, drawing,
+runs, engine, callbacks, train. Then the tools, each a folder or a file. tests/test_layout.py keeps the order.
+"""
 
 import os
 

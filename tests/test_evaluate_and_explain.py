@@ -19,10 +19,10 @@ from src.attribution.maps import heat, heat_overlay
 from src.config.finished import known_targets, targets
 from src.config.resolvers import CONF_DIR
 from src.data.digits import digits
+from src.data.pictures import SIDE
 from src.drawing.sheet import FONT_SIZE, GAP, tile
 from src.engine.weights import load_checkpoint
 from src.explain import command as explain
-from src.explain.pictures import SIDE
 from src.models.resnet import ResNet
 from src.runs.checkpoint_file import SUMS
 from src.runs.summary import read_summary

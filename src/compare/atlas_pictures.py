@@ -17,11 +17,11 @@ from src.compare.atlas import Atlas, Cell, Row
 from src.compare.runs import Run
 from src.config.build import build
 from src.config.finished import checkpoint_of, run_config
+from src.data.pictures import Picture, read_test_images
 from src.data.pixels import normalize
 from src.data.stats import Stats
 from src.drawing.sheet import tile
 from src.engine.weights import data_facts, load_checkpoint, load_weights
-from src.explain.pictures import Picture, read_test_images
 from src.runs.summary import one_line
 
 SIDE = 96  # pixels, height and width of a tile

@@ -111,8 +111,9 @@ def explain(
     """
     from src.attribution.capture import layer_named, map_layers
     from src.config.build import build
+    from src.data.pictures import read_files, read_test_images
     from src.engine.weights import data_facts, load_checkpoint, load_weights
-    from src.explain.pictures import explain_pictures, read_files, read_test_images
+    from src.explain.pictures import explain_pictures
     from src.explain.table import explanations_table, write_explanations
 
     out = Path(cfg.paths.run_dir)

@@ -5,7 +5,7 @@ Shapes: B pictures, S the network's image size, T classes that are explained.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,54 +14,15 @@ from torch import Tensor, nn
 from src.attribution.capture import on_net
 from src.attribution.evidence import evidence
 from src.attribution.grad_cam import grad_cam
+from src.data.pictures import SIDE, Picture
 from src.data.pixels import normalize
-from src.data.source import open_rgb, square
 from src.data.stats import Stats
 from src.drawing.mistakes import Answer, Case, evidence_block, grad_cam_block
 from src.drawing.sheet import grid
 from src.explain.table import Explanation
 from src.metrics.predictions import Predictions
 
-SIDE = 232  # pixels, height and width of a picture on its sheet
 BATCH = 64  # pictures a pass
-
-
-class Picture(NamedTuple):
-    """A picture (S, S, 3) uint8 as the network takes it, a larger one to show, its class if known."""
-
-    name: str
-    pixels: np.ndarray
-    large: np.ndarray
-    label: int | None
-
-
-def read_files(files: Sequence[Path], facts: dict[str, Any]) -> tuple[list[Picture], list[str]]:
-    """Pictures that can be read, and for each other one the reason; a folder named as a class is a label."""
-    pictures, broken = [], []
-    for path in files:
-        try:
-            image = open_rgb(path)
-        except ValueError as error:
-            broken.append(str(error))
-            continue
-        folder = path.resolve().parent.name
-        label = facts["class_names"].index(folder) if folder in facts["class_names"] else None
-        small, large = (np.asarray(square(image, side)) for side in (facts["image_size"], SIDE))
-        pictures.append(Picture(path.stem, small, large, label))
-    return pictures, broken
-
-
-def read_test_images(datamodule: Any, indices: Sequence[int], facts: dict[str, Any]) -> list[Picture]:
-    """Images of the test set by their position.
-
-    Raises:
-        ValueError: there is no such image.
-    """
-    datamodule.load_state_dict(facts)
-    test = datamodule.source.test
-    if beyond := [index for index in indices if index >= len(test)]:
-        raise ValueError(f"images={beyond[0]}: the test set has {len(test)} images, 0 to {len(test) - 1}.")
-    return [Picture(f"test_{i}", test.images[i], test.images[i], int(test.labels[i])) for i in indices]
 
 
 def explain_pictures(

@@ -7,13 +7,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
 from src.config.fresh import fresh_config, variant_name
 from src.config.resolvers import new_folder
+from src.find_lr.sweep import Sweep
 from src.runs.table import shown
 
 log = logging.getLogger(__name__)
@@ -64,20 +64,6 @@ OWN = {
     "out": "",
 }
 MIN_STEPS = 20  # fewer show no curve
-
-
-class Sweep(NamedTuple):
-    """The command's own settings."""
-
-    low: float
-    high: float
-    steps: int
-    mode: Any  # exponential or linear
-    smoothing: float
-    stop: float
-    validate: int  # images
-    skip_start: int  # steps
-    skip_end: int
 
 
 def main(args: Sequence[str]) -> int:

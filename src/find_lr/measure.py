@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -27,15 +27,13 @@ from src.drawing.sheet import as_chw
 from src.engine.quiet import quiet
 from src.find_lr.figure import range_test_figure
 from src.find_lr.range_test import Suggestion, decay, learning_rates, range_test, smoothed, suggest
+from src.find_lr.sweep import Sweep
 from src.models.cost import evaluating
-
-if TYPE_CHECKING:
-    from src.find_lr.command import Sweep
 
 log = logging.getLogger(__name__)
 
 
-def find_lr(cfg: DictConfig, sweep: "Sweep", *, show_progress: bool) -> Suggestion | None:
+def find_lr(cfg: DictConfig, sweep: Sweep, *, show_progress: bool) -> Suggestion | None:
     """Run the test on what `cfg` names; leave curve, picture and TensorBoard's files in its run_dir.
 
     Raises:
@@ -125,9 +123,7 @@ def endless(loader: DataLoader[Any]) -> Iterator[Any]:
         yield from loader
 
 
-def conclude(
-    lrs: np.ndarray, losses: np.ndarray, sweep: "Sweep", out: Path, *, loss: str
-) -> Suggestion | None:
+def conclude(lrs: np.ndarray, losses: np.ndarray, sweep: Sweep, out: Path, *, loss: str) -> Suggestion | None:
     """Suggest a rate from the `loss` before each step, both (n,), and leave the files in `out`."""
     smooth = smoothed(losses, decay(sweep.steps, sweep.smoothing))
     kept = slice(sweep.skip_start, max(0, len(losses) - sweep.skip_end))
