@@ -148,17 +148,20 @@ def fit(
     if ckpt_path:
         refuse_other_run(load_checkpoint(Path(ckpt_path)), module, config, Path(ckpt_path))
     module.hparams.update(config)  # kept in checkpoints
+    watchers = [
+        Recorder(summary, goes_on=point is not None),
+        HparamsTab(summary, config),
+        *build_all(cfg.callbacks),
+        *callbacks,
+        *build_all({"average": cfg.average}),  # the last: see there
+    ]
+    keeps = any(isinstance(callback, L.pytorch.callbacks.Checkpoint) for callback in watchers)
     trainer = build(
         cfg.trainer,
-        callbacks=[
-            Recorder(summary, goes_on=point is not None),
-            HparamsTab(summary, config),
-            *build_all(cfg.callbacks),
-            *callbacks,
-            *build_all({"average": cfg.average}),  # the last: see there
-        ],
+        callbacks=watchers,
         logger=build_all(cfg.logger),
         plugins=[WholeCheckpoints()],
+        **({} if keeps else {"enable_checkpointing": False}),  # else Lightning keeps one of its own
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
     summary.update(**cost, device=device_name(trainer), precision=str(trainer.precision))

@@ -170,6 +170,7 @@ CASES: dict[str, list[Bad]] = {
         Bad("train epochs=5", "Did you mean trainer.max_epochs?"),
         Bad("train optmizer=adam", "Did you mean optimizer?"),
         Bad("train norm=null", "norm=null does not exist. Did you mean norm=none?"),
+        Bad("train -sc install=fish", "completion is there for bash: -sc install=bash prints it"),
         Bad("train logger=[]", "logger=[] does not exist. Did you mean logger=none?"),
         Bad("train test=false", "test does not exist here: trainer.limit_test_batches=0 leaves the test out."),
         Bad("train debug=fdr", "debug=fdr is called debug=fast here."),

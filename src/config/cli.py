@@ -138,9 +138,16 @@ def answer(parsed: Namespace) -> str | None:
     """What is printed instead of a run, where Hydra's own answer would not fit."""
     if parsed.cfg == "job" and not brings_own_files(parsed):
         return job_text(parsed)
-    if parsed.shell_completion and parsed.overrides == ["install=bash"]:
+    if not parsed.shell_completion or parsed.overrides == ["query=bash"]:
+        return None
+    if parsed.overrides == ["install=bash"]:
         return Path(__file__).with_name("completion.bash").read_text(encoding="utf-8")
-    return None
+    if parsed.overrides == ["uninstall=bash"]:
+        return "complete -r python python3; unset -f _src_train\n"
+    raise ConfigError(
+        "completion is there for bash: -sc install=bash prints it, -sc uninstall=bash takes it back. In zsh, "
+        "autoload -U bashcompinit && bashcompinit comes first."
+    )
 
 
 def job_text(parsed: Namespace) -> str:

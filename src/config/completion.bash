@@ -1,5 +1,5 @@
 # Completion of `python -m src.train` in bash: eval "$(python -m src.train -sc install=bash)"
-# Hydra's own script knows `python file.py` alone. In zsh: autoload -U bashcompinit && bashcompinit, first.
+# Hydra's own script knows `python file.py` alone.
 _src_train() {
     local line="${COMP_LINE:0:COMP_POINT}"
     [[ $line =~ ^([^ ]+)\ +-m\ +src\.train\ (.*)$ ]] || return

@@ -9,6 +9,7 @@ from src.config.errors import ConfigError
 from src.config.sweep import SUMMARY, read
 
 LATEST = "latest"
+KEPT = ("best.ckpt", "last.ckpt")
 
 
 def latest_run(overrides: Sequence[str], *, completed: bool) -> Path:
@@ -28,7 +29,11 @@ def latest_run(overrides: Sequence[str], *, completed: bool) -> Path:
         config, facts = path.parent / ".hydra" / "config.yaml", read(path)
         status = str(facts.get("status"))
         wanted = status == "completed" if completed else status.startswith(("running", "failed"))
-        if config.is_file() and wanted and any((path.parent / "checkpoints").glob("*.ckpt")):
+        if (
+            config.is_file()
+            and wanted
+            and any((path.parent / "checkpoints" / name).is_file() for name in KEPT)
+        ):
             found.append((str(facts.get("started") or written(config)), path.parent))
     if not found:
         kind = "completed" if completed else "unfinished"

@@ -66,6 +66,25 @@ def test_the_epoch_line_counts_the_images_that_were_validated(run_tiny: Callable
     assert "lr 4e-07" in line
 
 
+def test_an_epoch_without_validation_repeats_no_earlier_one(run_tiny: Callable[..., Path]) -> None:
+    run = run_tiny(
+        *("data=digits", "model.width=8", "callbacks=training", "logger=none", "scheduler=constant"),
+        *("trainer.max_epochs=3", "trainer.limit_train_batches=1", "trainer.check_val_every_n_epoch=2"),
+    )
+    lines = [
+        line for line in (run / "train.log").read_text().splitlines() if "epoch " in line and " lr " in line
+    ]
+    assert ["val" in line for line in lines] == [False, True, False]
+
+
+def test_no_callbacks_keep_nothing_but_the_numbers(run_tiny: Callable[..., Path]) -> None:
+    run = run_tiny(
+        *("data=digits", "model.width=8", "callbacks=none", "trainer.max_epochs=1"),
+        "trainer.limit_train_batches=1",
+    )
+    assert not list(run.rglob("*.ckpt"))
+
+
 def test_model_table_adds_up() -> None:
     table = model_table([LayerCost("stem", (4, 8, 8), 100, 2000), LayerCost("head", (10,), 11, 40)])
     assert table.splitlines()[1].split() == ["stem", "4", "x", "8", "x", "8", "100", "2,000"]

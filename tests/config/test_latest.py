@@ -42,7 +42,7 @@ def test_the_newest_by_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert latest_run([], completed=True) == job
     assert latest_run([], completed=False) == cut
     bare = made(outputs / "train" / "runs" / "bare", "completed", "2026-11-06T10:00:00.000+00:00")
-    (bare / "checkpoints" / "last.ckpt").unlink()
+    (bare / "checkpoints" / "last.ckpt").rename(bare / "checkpoints" / "epoch=1-step=2.ckpt")
     assert latest_run([], completed=True) == job, "a run without a checkpoint has nothing to explain"
     failed = made(outputs / "train" / "runs" / "c", "failed: x", "2026-11-04T10:00:00.000+00:00")
     assert latest_run([], completed=False) == failed
