@@ -13,7 +13,7 @@ KNOWN = (
     # data.num_val=0 and debug=overfit mean it
     "Total length of `list` across ranks is zero",
     "You requested to overfit but enabled train dataloader shuffling",
-    # trainer.check_val_every_n_epoch=2 and limit_val_batches=0: there is nothing to choose a best epoch by, yet
+    # check_val_every_n_epoch=2, limit_val_batches=0: there is nothing to choose a best epoch by, yet
     r".*could not find the monitored key in the returned metrics",
     # Lightning's own use of a name that torch has deprecated
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
