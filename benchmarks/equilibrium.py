@@ -1,8 +1,8 @@
 """Do weights settle at the predicted size of update? `python -m benchmarks.equilibrium`, a minute.
 
 Three convolutions, each with its norm and ReLU, on CIFAR-10 (in DATA_ROOT) at a constant learning rate:
-SGD with momentum 0.9 behind BatchNorm and behind LayerNorm over C, H and W (GroupNorm of one group), and
-AdamW behind BatchNorm. The root mean square of ||dw|| / ||w|| over the second half of the steps is set
+SGD with momentum 0.9 after BatchNorm and after LayerNorm over C, H and W (GroupNorm of one group), and
+AdamW after BatchNorm. The root mean square of ||dw|| / ||w|| over the second half of the steps is set
 against `src.metrics.updates.equilibrium`; docs/pictures/equilibrium.png shows all steps.
 
 Weights balance after about 1 / (lr * weight_decay) steps, 1 - momentum times as many with SGD: the decays
@@ -35,7 +35,7 @@ SETTINGS: dict[str, tuple[Callable[..., Any], Callable[[int], nn.Module], float]
     "SGD, ln": (SGD, partial(group_norm, num_groups=1), 0.05),
     "AdamW, bn": (ADAMW, nn.BatchNorm2d, 0.15),
 }
-COLOURS = ("#0072B2", "#C44E00", "#009E73")
+COLORS = ("#0072B2", "#C44E00", "#009E73")
 
 
 def images_and_labels() -> tuple[Tensor, Tensor]:
@@ -84,9 +84,9 @@ def picture(found: dict[str, tuple[np.ndarray, float]]) -> Figure:
     figure = Figure(figsize=(9, 3), layout="constrained")
     for panel, (name, (sizes, line)) in zip(figure.subplots(1, len(found)), found.items(), strict=True):
         averaged = np.stack([rms(part) for part in np.split(sizes, STEPS // WINDOW)])
-        for conv, colour in enumerate(COLOURS):
+        for conv, color in enumerate(COLORS):
             middle = (np.arange(len(averaged)) + 0.5) * WINDOW
-            panel.plot(middle, averaged[:, conv], color=colour, label=f"conv{conv + 1}")
+            panel.plot(middle, averaged[:, conv], color=color, label=f"conv{conv + 1}")
         panel.axhline(line, color="#1a1a1a", linestyle="--", label="equilibrium")
         panel.set_yscale("log")
         panel.set(title=name, xlabel="step", ylim=(line / 4, line * 4))

@@ -68,7 +68,7 @@ def main(seed: int) -> int:
 
 
 def run(out: Path, *, epochs: int | None = None, then: float = 0.0) -> int | None:
-    """Type the command; its exit code, or None where it was killed: `then` seconds behind so many epochs."""
+    """Type the command; its exit code, or None where it was killed: `then` seconds after so many epochs."""
     process = subprocess.Popen(
         COMMAND,
         cwd=ROOT,
@@ -99,13 +99,13 @@ def summaries(out: Path) -> dict[str, dict[str, Any]]:
 
 
 def struck(out: Path) -> tuple[str, bool]:
-    """Where a kill struck, and whether the job that it struck had a checkpoint to go on from."""
+    """Where a kill struck, and whether the job that it struck had a checkpoint to continue from."""
     for path in sorted(out.glob("*/multiruns/*/*/summary.json")):
         facts = json.loads(path.read_text(encoding="utf-8"))
         if facts["status"] == "running":
             checkpoint = (path.parent / "checkpoints" / "last.ckpt").is_file()
             return (
-                f"job {path.parent.name.partition('_')[0]}, behind epoch {facts.get('epochs', 0)}",
+                f"job {path.parent.name.partition('_')[0]}, after epoch {facts.get('epochs', 0)}",
                 checkpoint,
             )
     return "between jobs", False

@@ -3,7 +3,7 @@
     python -m benchmarks.soak [<runs> [<callbacks>]]
 
 A real sweep of tiny runs on the digits. Prints what every tenth run leaves behind, and ends with exit code 1
-if behind the fifth run memory grows by more than 5 %, open files or threads grow at all, or a Trainer,
+if after the fifth run memory grows by more than 5 %, open files or threads grow at all, or a Trainer,
 network module or data module outlives its run. Reads /proc: Linux.
 """
 
@@ -47,7 +47,7 @@ def open_files() -> int:
 
 
 class Watch(Callback):
-    """Writes a line of JSON behind each job of a sweep: where the next one starts, or the sweep ends."""
+    """Writes a line of JSON after each job of a sweep: where the next one starts, or the sweep ends."""
 
     def __init__(self, path: str) -> None:
         self.path, self.since, self.run, self.own = Path(path), time.perf_counter(), 0, 0.0
@@ -95,7 +95,7 @@ def soak(runs: int, *overrides: str) -> list[Left]:
 
 
 def growth(seen: list[Left]) -> list[str]:
-    """What grows behind the run that is `SETTLED`, in words."""
+    """What grows after the run that is `SETTLED`, in words."""
     first, *later = seen[SETTLED - 1 :]
     found = []
     if (most := max(left.mib for left in later)) > MEMORY * first.mib:
@@ -121,7 +121,7 @@ def main(runs: int = 100, callbacks: str = "training") -> int:
                 f"{left.beyond:7.2f}"
             )
     found = growth(seen)
-    print("\n".join(found) or f"nothing grows behind run {SETTLED}")
+    print("\n".join(found) or f"nothing grows after run {SETTLED}")
     return 1 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""Signals that ask this process to end: at once, or behind the step that is being trained."""
+"""Signals that ask this process to end: at once, or after the step that is being trained."""
 
 import signal
 import threading

@@ -53,7 +53,7 @@ def job(cfg: DictConfig) -> None:
         train(cfg, overrides=typed, options=dict(hydra_cfg.runtime.choices))
     except RunFailed:
         if hydra_cfg.mode == RunMode.RUN:
-            sys.exit(1)  # all has been said; a sweep goes on, and counts at its end
+            sys.exit(1)  # all has been said; a sweep continues, and counts at its end
 
 
 def train(
@@ -70,7 +70,7 @@ def train(
         cfg: the composed configuration.
         overrides: what was typed to make it.
         options: the chosen option of each group, such as `{"norm": "ln"}`.
-        callbacks: more of them, behind those of `cfg`.
+        callbacks: more of them, after those of `cfg`.
         test: whether the test set is looked at in the end.
 
     Returns:
@@ -121,7 +121,7 @@ def fit(
     *,
     test: bool,
 ) -> None:
-    """Build the parts, train and, if asked to, test; a run that was cut off goes on at `point`."""
+    """Build the parts, train and, if asked to, test; a run that was cut off continues at `point`."""
     import lightning as L
 
     from src.callbacks.hparams import HparamsTab
@@ -139,7 +139,7 @@ def fit(
     build(cfg.machine)
     ckpt_path = checkpoint_file(cfg.ckpt_path) if cfg.ckpt_path else None
     if point:
-        log.info("goes on:    behind step %d of %s", point.step, shown(point.path))
+        log.info("resumes:    after step %d of %s", point.step, shown(point.path))
         ckpt_path = point.path
     L.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)

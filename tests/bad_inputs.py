@@ -39,9 +39,9 @@ class Bad:
     """A command that cannot work.
 
     Args:
-        command: what is typed behind `python -m src.`.
+        command: what is typed after `python -m src.`.
         words: part of the line that it must answer.
-        code: its exit code: 2 before anything was begun, 1 behind that.
+        code: its exit code: 2 before anything was begun, 1 after that.
         prepare: makes what the command needs in `<here>`; may hold something until the command has ended.
         env: environment variables.
     """
@@ -357,9 +357,9 @@ CASES: dict[str, list[Bad]] = {
     "Going on and exporting": [
         Bad("train resume=/no/such", "no run was begun there"),
         Bad("train resume=<run> ckpt_path=<run>", "give one of them"),
-        Bad("train resume=<run> optimizer.lr=9", "goes on with the same run, but"),
-        Bad("train resume=<run> norm=ln", "goes on with the same run, but"),
-        Bad("train -m resume=<run> seed=0,1", "a sweep (-m) goes on by itself"),
+        Bad("train resume=<run> optimizer.lr=9", "resumes the same run, but"),
+        Bad("train resume=<run> norm=ln", "resumes the same run, but"),
+        Bad("train -m resume=<run> seed=0,1", "a sweep (-m) resumes by itself"),
         Bad("train resume=<run>", "config.json is damaged", prepare=file("run/config.json", "{")),
         Bad("train resume=<run>", "overrides.yaml is damaged", prepare=file("run/.hydra/overrides.yaml", "a: [1")),
         Bad("train callbacks.last.every_minutes=0", "callbacks.last.every_minutes must be more than 0"),
@@ -494,7 +494,7 @@ def page(outcomes: list[Outcome]) -> str:
     lines = [
         "# What cannot work, and what is said",
         "",
-        f"{len(outcomes)} inputs that cannot work, each as it was typed (behind `python -m src.`), and its whole "
+        f"{len(outcomes)} inputs that cannot work, each as it was typed (after `python -m src.`), and its whole "
         "answer: one line, and no traceback. Exit code 2: nothing was begun. 1: something was, and what lay in the "
         "folders before is still there, byte for byte. `<run>` is a finished run's folder, `<data>` a folder of "
         "pictures, `<here>` the folder of both.",

@@ -220,7 +220,7 @@ def watched(streams: list[int]) -> dict[str, Any]:
 
 
 class Ending:
-    """The end of a process behind all that libraries do at exit, and at once.
+    """The end of a process after all that libraries do at exit, and at once.
 
     Taking down modules that share the server's memory would copy them first, which takes longer than most
     commands here do.

@@ -173,33 +173,33 @@ def test_any_entry_of_a_search_space(entry: object) -> None:
 def pictures() -> list[bytes]:
     """Small pictures of many kinds, as files."""
     rng = np.random.default_rng(0)
-    colour = Image.fromarray(rng.integers(0, 256, (13, 17, 3), dtype=np.uint8))
+    color = Image.fromarray(rng.integers(0, 256, (13, 17, 3), dtype=np.uint8))
     turned = Image.Exif()
     turned[0x0112] = 6
     deep = Image.fromarray(rng.integers(0, 65536, (13, 17), dtype=np.uint16))
     kinds: list[tuple[Image.Image, str, dict[str, object]]] = [
-        (colour, "PNG", {}),
-        (colour, "PNG", {"exif": turned}),
-        (colour.convert("RGBA"), "PNG", {}),
-        (colour.convert("LA"), "PNG", {}),
-        (colour.convert("P"), "PNG", {"transparency": 3}),
-        (colour.convert("1"), "PNG", {}),
+        (color, "PNG", {}),
+        (color, "PNG", {"exif": turned}),
+        (color.convert("RGBA"), "PNG", {}),
+        (color.convert("LA"), "PNG", {}),
+        (color.convert("P"), "PNG", {"transparency": 3}),
+        (color.convert("1"), "PNG", {}),
         (deep, "PNG", {}),
         (deep, "TIFF", {}),
-        (colour.convert("F"), "TIFF", {}),
-        (colour.convert("CMYK"), "TIFF", {"compression": "tiff_lzw"}),
-        (colour, "JPEG", {"exif": turned}),
-        (colour, "JPEG", {"progressive": True}),
-        (colour.convert("L"), "JPEG", {}),
-        (colour.convert("CMYK"), "JPEG", {}),
-        (colour, "BMP", {}),
-        (colour.convert("P"), "BMP", {}),
-        (colour.convert("P"), "GIF", {"transparency": 0}),
-        (colour.convert("P"), "GIF", {"save_all": True, "append_images": [colour.rotate(90).convert("P")]}),
-        (colour, "WEBP", {"lossless": True, "exif": turned}),
-        (colour.convert("RGBA"), "WEBP", {}),
-        (colour, "PPM", {}),
-        (colour.resize((1, 300)), "PNG", {}),
+        (color.convert("F"), "TIFF", {}),
+        (color.convert("CMYK"), "TIFF", {"compression": "tiff_lzw"}),
+        (color, "JPEG", {"exif": turned}),
+        (color, "JPEG", {"progressive": True}),
+        (color.convert("L"), "JPEG", {}),
+        (color.convert("CMYK"), "JPEG", {}),
+        (color, "BMP", {}),
+        (color.convert("P"), "BMP", {}),
+        (color.convert("P"), "GIF", {"transparency": 0}),
+        (color.convert("P"), "GIF", {"save_all": True, "append_images": [color.rotate(90).convert("P")]}),
+        (color, "WEBP", {"lossless": True, "exif": turned}),
+        (color.convert("RGBA"), "WEBP", {}),
+        (color, "PPM", {}),
+        (color.resize((1, 300)), "PNG", {}),
     ]
     files = []
     for image, kind, how in kinds:

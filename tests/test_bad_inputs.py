@@ -40,4 +40,4 @@ def test_the_page_is_what_the_commands_say(commands: Commands, finished: Path, t
             (tmp_path / str(number)).mkdir()
             found[id(bad)] = outcome(bad, commands, finished, tmp_path / str(number))
     outcomes = [found[id(bad)] for bad in ALL]
-    assert page(outcomes) == PAGE.read_text(encoding="utf-8"), "python -m tests.bad_inputs writes it anew"
+    assert page(outcomes) == PAGE.read_text(encoding="utf-8"), "python -m tests.bad_inputs writes it again"

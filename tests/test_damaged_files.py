@@ -141,8 +141,8 @@ def test_a_sweep_says_which_job_it_trains_anew(runs: Path) -> None:
         (runs / "ln0" / "summary.json").write_text("{")
         told, goes_on = opening(sweep).splitlines()
         assert told.startswith(f"{runs / 'ln0'}: summary.json is damaged: ")
-        assert told.endswith(" its job is trained anew.")
-        assert goes_on == f"sweep folder: {runs} goes on: 3 of 4 jobs are done"
+        assert told.endswith(" its job is trained again.")
+        assert goes_on == f"sweep folder: {runs} resumes: 3 of 4 jobs are done"
 
 
 def test_sealed_by_hand() -> None:

@@ -163,7 +163,7 @@ def test_smaller_images_count_for_their_share_of_training(tmp_path: Path) -> Non
 def test_a_step_that_takes_known_time() -> None:
     timer = StepTimer(accumulate=2)
     timer.seconds = [9.0, 8.0, 1.0, 3.0, 1.0, 5.0, 1.0]
-    assert timer.timed() == ([2.0, 3.0], True)  # behind two of warm-up; the last has no partner
+    assert timer.timed() == ([2.0, 3.0], True)  # after two of warm-up; the last has no partner
     timer.seconds = [9.0, 8.0]
     assert timer.timed() == ([8.0], True)
     timer.seconds = [9.0]

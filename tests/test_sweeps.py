@@ -49,7 +49,7 @@ def sweeps() -> list[Path]:
 
 
 def summaries(sweep: Path) -> dict[str, dict[str, Any]]:
-    """The run's overrides behind `norm=` -> summary, in the order of jobs."""
+    """The run's overrides after `norm=` -> summary, in the order of jobs."""
     paths = sorted(sweep.glob("*/summary.json"), key=lambda path: path.parent.name)
     return {path.parent.name.partition("norm=")[2]: json.loads(path.read_text()) for path in paths}
 
@@ -77,7 +77,7 @@ def test_jobs_that_are_done_are_skipped_and_failed_ones_wait_to_be_asked_for(com
     # the order of overrides matters only where it changes the jobs' order
     code, out, err = command("-m", "data.num_workers=1", *typed[1:])
     assert code == 1
-    assert out.startswith(f"sweep folder: {sweep} goes on: 2 of 4 jobs are done\n")
+    assert out.startswith(f"sweep folder: {sweep} continues: 2 of 4 jobs are done\n")
     lines = out.splitlines()
     assert sum(line.endswith(": done before") for line in lines) == 2
     assert sum("failed before" in line and "(rerun=failed tries it again)" in line for line in lines) == 2
@@ -131,7 +131,7 @@ def test_a_signal_ends_the_sweep_with_the_table_of_what_is_done(
     (sweep,) = sweeps()
     assert got == code
     assert len(err.splitlines()) == 1
-    assert "stopped: 1 of 3 jobs are done. The same command goes on" in err
+    assert "stopped: 1 of 3 jobs are done. The same command continues" in err
     assert [facts["status"] for facts in summaries(sweep).values()] == ["completed", "failed: interrupted"]
     assert "val acc %" in out, "the table"
     assert (sweep / "results.csv").is_file()
@@ -168,7 +168,7 @@ def test_a_sweep_that_was_killed_ends_as_an_undisturbed_one(
     code, out, _ = command(*typed)
     assert code == 0
     assert sum(line.endswith(": done before") for line in out.splitlines()) == 1
-    assert "goes on:    behind step" in out
+    assert "resumes:    after step" in out
     assert "epoch 1/6" not in out
     monkeypatch.setenv("OUTPUT_DIR", str(tmp_path / "undisturbed"))
     assert command(*typed)[0] == 0

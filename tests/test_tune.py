@@ -111,7 +111,7 @@ def test_ctrl_c_leaves_everything_and_the_same_command_goes_on(
     until(process, "in the middle")
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
-    assert "stopped: the same command goes on." in said
+    assert "stopped: the same command resumes it." in said
     assert "Traceback" not in said
     (study,) = (tmp_path / "outputs" / "train" / "tune").iterdir()
     assert study.name.startswith("search=mine,data=digits,width=4,strides=2,2,2,2,trainer=cpu")

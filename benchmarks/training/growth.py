@@ -51,7 +51,7 @@ def sizes(counts: tuple[int, ...] = (1000, 5000, 20000, 50000), rounds: int = 2)
 
 
 class Memory(L.Callback):
-    """Resident memory behind each epoch."""
+    """Resident memory after each epoch."""
 
     def __init__(self) -> None:
         self.seen: list[float] = []
@@ -110,8 +110,8 @@ def jobs(callbacks: str = "default", count: int = JOBS) -> Table:
             ("the first job, with the command's start and imports", f"{ends[0]:.1f}"),
             ("a later job beyond its training, median", f"{statistics.median(beyond):.2f}"),
             ("its training", f"{statistics.median(spent):.2f}"),
-            ("memory behind job 3, MiB", f"{sizes_seen[2]:.0f}"),
-            (f"memory behind job {len(seen)}, MiB", f"{sizes_seen[-1]:.0f}"),
+            ("memory after job 3, MiB", f"{sizes_seen[2]:.0f}"),
+            (f"memory after job {len(seen)}, MiB", f"{sizes_seen[-1]:.0f}"),
         ],
         f"`python -m benchmarks.training growth`. `python -m src.train -m {' '.join(overrides)} seed=0,…`; a "
         "job's seconds end where its summary.json says completed. Aim: 1 s, and 5 % more memory.",

@@ -28,7 +28,7 @@ WARM_UP = 3  # steps
 
 
 class Pace:
-    """Called behind each step; where a stretch ends, answers, and waits for the next."""
+    """Called after each step; where a stretch ends, answers, and waits for the next."""
 
     def __init__(self, answers: TextIO) -> None:
         self.answers, self.left, self.skip, self.images, self.start = answers, WARM_UP, 0, 0, 0.0

@@ -12,7 +12,7 @@ from src.models.cost import evaluating, layer_costs
 
 @contextmanager
 def explaining(net: nn.Module) -> Iterator[None]:
-    """Eval mode and gradients inside, even in a test's inference mode; modes as they were behind."""
+    """Eval mode and gradients inside, even in a test's inference mode; the modes are restored afterwards."""
     with torch.inference_mode(False), torch.enable_grad(), evaluating(net):
         yield
 

@@ -53,7 +53,7 @@ def evidence(net: nn.Module, images: Tensor) -> Evidence:
         for handle in handles:
             handle.remove()
     if not torch.equal(seen["pooled"].flatten(1), seen["head_input"]) or logits is not seen["head_output"]:
-        raise ValueError(without_head(net, "something lies between or behind them"))
+        raise ValueError(without_head(net, "something lies between or after them"))
     return Evidence(logits, evidence_maps(seen["features"], head.weight.detach()))
 
 

@@ -118,7 +118,7 @@ def ranks(values: Tensor) -> Tensor:
 
 
 def randomized(net: nn.Module, *, seed: int) -> nn.Module:
-    """A copy of a network with weights drawn anew; neither the network nor any random state changes.
+    """A copy of a network with newly drawn weights; neither the network nor any random state changes.
 
     Drawn on the CPU, so that a seed means the same weights on every device.
 

@@ -1,6 +1,6 @@
 """From raw attribution maps to pictures: small pure functions.
 
-Shapes: B batch, N maps, h and w of a map, H and W of a picture; colours are RGB in [0, 1].
+Shapes: B batch, N maps, h and w of a map, H and W of a picture; colors are RGB in [0, 1].
 """
 
 from functools import cache
@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-HEAT = "inferno"  # dark to bright: readable without colour vision
-SIGNED = "PuOr_r"  # purple against, orange for: distinct for the colour-blind (Brewer)
+HEAT = "inferno"  # dark to bright: readable without color vision
+SIGNED = "PuOr_r"  # purple against, orange for: distinct for the color-blind (Brewer)
 
 
 def upsample(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -51,29 +51,29 @@ def signed(maps: Tensor, size: tuple[int, int]) -> Tensor:
     return large / torch.where(top > 0, top, 1)
 
 
-def colour(values: Tensor, name: str) -> Tensor:
-    """(..., H, W) in [0, 1] -> (..., 3, H, W) by matplotlib's colour map `name`."""
-    return colour_table(name)[(values.clamp(0, 1) * 255).round().long().cpu()].movedim(-1, -3)
+def color(values: Tensor, name: str) -> Tensor:
+    """(..., H, W) in [0, 1] -> (..., 3, H, W) by matplotlib's color map `name`."""
+    return color_table(name)[(values.clamp(0, 1) * 255).round().long().cpu()].movedim(-1, -3)
 
 
 @cache
-def colour_table(name: str) -> Tensor:
+def color_table(name: str) -> Tensor:
     """(256, 3) float32."""
     return torch.tensor(matplotlib.colormaps[name](range(256)), dtype=torch.float32)[:, :3]
 
 
-def overlay(pictures: Tensor, colours: Tensor, strength: Tensor) -> Tensor:
-    """Blend colours over pictures, both (..., 3, H, W), by `strength` (..., H, W): 0 picture, 1 colour."""
+def overlay(pictures: Tensor, colors: Tensor, strength: Tensor) -> Tensor:
+    """Blend colors over pictures, both (..., 3, H, W), by `strength` (..., H, W): 0 picture, 1 color."""
     alpha = strength.unsqueeze(-3)
-    return pictures * (1 - alpha) + colours * alpha
+    return pictures * (1 - alpha) + colors * alpha
 
 
 def heat_overlay(pictures: Tensor, heat_maps: Tensor) -> Tensor:
     """(..., 3, H, W) under heat (..., H, W): the picture stays visible, and most where the heat is low."""
-    return overlay(pictures, colour(heat_maps, HEAT), 0.3 + 0.4 * heat_maps)
+    return overlay(pictures, color(heat_maps, HEAT), 0.3 + 0.4 * heat_maps)
 
 
 def signed_overlay(pictures: Tensor, signed_maps: Tensor) -> Tensor:
     """A grey picture under evidence in [-1, 1] (..., H, W): orange speaks for, purple against."""
     grey = pictures.mean(-3, keepdim=True).expand_as(pictures) * 0.6 + 0.2
-    return overlay(grey, colour((signed_maps + 1) / 2, SIGNED), 0.85 * signed_maps.abs())
+    return overlay(grey, color((signed_maps + 1) / 2, SIGNED), 0.85 * signed_maps.abs())

@@ -8,19 +8,19 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 
-UNAVERAGED = "unaveraged"  # a checkpoint's key for what training goes on from
+UNAVERAGED = "unaveraged"  # a checkpoint's key for what training continues from
 
 
 class WeightAverage(L.Callback):
     """Every `every_n_steps` optimizer steps: average <- decay average + (1 - decay) weights.
 
-    With `write_back` the weights go on from the average: Lookahead (Zhang et al. 2019, arXiv:1907.08610)
+    With `write_back` the weights continue from the average: Lookahead (Zhang et al. 2019, arXiv:1907.08610)
     with alpha = 1 - decay and k = every_n_steps. Without, it is an exponential moving average that
     training does not know of.
 
     Weights are all parameters and the statistics of norms. Validation, test and the `state_dict` of
-    checkpoints have the average; the weights lie beside it as `unaveraged`, for a run that goes on. To be
-    the last of the callbacks: those in front of it see training's weights after a step, and the average
+    checkpoints have the average; the weights lie beside it as `unaveraged`, for a resumed run. To be
+    the last of the callbacks: those before it see training's weights after a step, and the average
     throughout a validation. Nothing here waits for the device.
 
     Lightning's own callback averages on the CPU what trains on a GPU, and tests the weights that are not
@@ -31,7 +31,7 @@ class WeightAverage(L.Callback):
         every_n_steps: optimizer steps from one update to the next.
         ramp: the n-th update (from 0) has at most the decay (1 + n) / (10 + n): a short run forgets the
             weights that it began with.
-        write_back: training goes on from the average.
+        write_back: training continues from the average.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class WeightAverage(L.Callback):
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Go on; a checkpoint of a run that averaged nothing is where an average begins."""
+        """Continue; a checkpoint of a run that averaged nothing is where an average begins."""
         if trainer.state.fn == TrainerFn.FITTING and checkpoint.get(UNAVERAGED):
             self.average = copies(weights(pl_module))
             pl_module.load_state_dict(checkpoint["state_dict"] | checkpoint[UNAVERAGED])

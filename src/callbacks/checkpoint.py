@@ -26,7 +26,7 @@ class RunCheckpoint(ModelCheckpoint):
 
     With `monitor` it holds the best epoch by that metric and stays away from runs without
     validation; without, the last epoch. A run that resumes another one takes the other's best along; one
-    that goes on in its own folder has it there, wherever that has been moved to.
+    that continues in its own folder has it there, wherever that has been moved to.
     """
 
     def __init__(self, *, dirpath: str, filename: str, monitor: str | None = None, mode: str = "max") -> None:
@@ -46,7 +46,7 @@ class RunCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from another run's folder as if it were this one, with a copy of its best."""
+        """Continue from another run's folder as if it were this one, with a copy of its best."""
         assert self.dirpath is not None
         new_best = Path(self.dirpath) / Path(state_dict["best_model_path"]).name
         old_best = new_best if new_best.is_file() else Path(state_dict["best_model_path"])
@@ -70,7 +70,7 @@ class LastCheckpoint(RunCheckpoint):
     """`last.ckpt`: at the end of each epoch, within epochs every so often, and before a signal ends the run.
 
     Ctrl-C, SIGTERM and SIGUSR1 wait for the end of the step, or of the validation that is being done, and
-    are answered behind the checkpoint; the second one is answered at once. Between two steps that share a
+    are answered after the checkpoint; the second one is answered at once. Between two steps that share a
     gradient (`trainer.accumulate_grad_batches`) nothing is saved: a gradient is in no checkpoint.
 
     Args:
@@ -108,7 +108,7 @@ class LastCheckpoint(RunCheckpoint):
         if batch_idx % trainer.accumulate_grad_batches:
             return
         asked = agreed(trainer, self.held.number is not None)
-        # A run of a few batches over and over has Lightning's own order, which cannot go on in its middle
+        # A run of a few batches over and over has Lightning's own order, which cannot continue in its middle
         within = batch_idx > 0 and not trainer.overfit_batches  # type: ignore[attr-defined]
         if within and (asked or agreed(trainer, self.is_due(trainer))):
             self.save_within(trainer)
@@ -121,7 +121,7 @@ class LastCheckpoint(RunCheckpoint):
         return by_steps or (self.every_minutes is not None and minutes >= self.every_minutes)
 
     def save_within(self, trainer: L.Trainer) -> None:
-        """Save between two steps of an epoch; a run that goes on does the later one first."""
+        """Save between two steps of an epoch; a resumed run does the later one first."""
         for logger in trainer.loggers:
             logger.save()
         if trainer.is_global_zero:
@@ -161,20 +161,20 @@ class LastCheckpoint(RunCheckpoint):
         self.release.close()
 
     def leave(self, trainer: L.Trainer) -> None:
-        """End the run as the signal asks, behind the checkpoint; other processes of the run do the same.
+        """End the run as the signal asks, after the checkpoint; other processes of the run do the same.
 
         Raises:
             KeyboardInterrupt, Terminated: always.
         """
         number = self.held.number or signal.SIGTERM
         name, run_dir = signal.Signals(number).name, shown(self.file.parent.parent)
-        saved = f"saved behind step {trainer.global_step}" if self.file.is_file() else "nothing to save yet"
-        rank_zero_only(log.info)(f"{name}: {saved}; resume='{run_dir}' goes on")
+        saved = f"saved after step {trainer.global_step}" if self.file.is_file() else "nothing to save yet"
+        rank_zero_only(log.info)(f"{name}: {saved}; resume='{run_dir}' resumes it")
         end(number)
 
 
 def begin_next_epoch(loop: _FitLoop) -> None:
-    """Go on behind an epoch that had ended: with `max_steps`, Lightning 2.6 would end it once more."""
+    """Continue after an epoch that had ended: with `max_steps`, Lightning 2.6 would end it once more."""
     loop.epoch_progress.increment_completed()
     loop.reset_restart_stage()
     loop.epoch_loop.reset_restart_stage()

@@ -29,7 +29,7 @@ class EpochLine(L.Callback):
     """
 
     def __init__(self) -> None:
-        self.began: tuple[float, float] | None = None  # time and work done behind the warm-up
+        self.began: tuple[float, float] | None = None  # time and work done after the warm-up
         self.told = False
         self.steps = 0  # of this process
         self.lr = math.nan  # of the last step; the schedule has moved on when an epoch ends

@@ -124,7 +124,7 @@ class Guards(L.Callback):
         if share > self.dead_share:
             self.tell(
                 "dead",
-                f"hint: {share:.0%} of the channels behind {layer} are zero on a whole batch: dead units "
+                f"hint: {share:.0%} of the channels after {layer} are zero on a whole batch: dead units "
                 f"learn nothing. A smaller learning rate, a warm-up (scheduler=onecycle) or norm=bn usually "
                 f"helps.",
             )
@@ -142,7 +142,7 @@ def most_dead(net: nn.Module, images: Tensor) -> tuple[str, float]:
 
 
 class Noted:
-    """A batch's loss on its way from the device, and the number of steps behind it.
+    """A batch's loss on its way from the device, and the number of steps until it.
 
     `float` of a tensor on a GPU waits for everything that the GPU has been given since, not for it alone.
     """

@@ -34,7 +34,7 @@ PAGES = """\
 | **Text** | the network, the most confused pairs, the score of each class |
 | **PR curves** | precision against recall of each class on the test set |
 | **HParams** | a row a run: what was chosen and what came of it; sort it, or plot one against the other |
-| **Projector** | the test images as the last layer sees them: colour by *verdict*, find the mistakes |
+| **Projector** | the test images as the last layer sees them: color by *verdict*, find the mistakes |
 
 ## Images
 

@@ -30,7 +30,7 @@ class TrainingBar(TQDMProgressBar):
     def on_train_start(self, *args: Any) -> None:
         super().on_train_start(*args)
         trainer: L.Trainer = args[0]
-        if trainer.fit_loop.restarted_mid_epoch:  # no epoch starts: this one goes on
+        if trainer.fit_loop.restarted_mid_epoch:  # no epoch starts: this one continues
             self.on_train_epoch_start(*args)
             self.train_progress_bar.n = trainer.fit_loop.epoch_loop.batch_progress.current.completed
 

@@ -18,11 +18,11 @@ class Recorder(L.Callback):
     """Write epochs, metrics and speed to a `Summary` after every epoch and after the test.
 
     `val/acc` and `val/loss` are those of the best epoch by val/acc, whose weights are tested. Time
-    and images count training alone, and go on through a resume.
+    and images count training alone, and continue through a resume.
 
     Args:
         summary: of the run.
-        goes_on: the run goes on in its own folder as if nothing had been; one that had stopped early stays
+        goes_on: the run continues in its own folder as if nothing had been; one that had stopped early stays
             stopped. (One that takes another run's checkpoint wants more epochs.)
     """
 
@@ -33,7 +33,7 @@ class Recorder(L.Callback):
         self.macs: dict[int, int] = {}  # of an image, by its size
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.epoch.start()  # of an epoch that was cut off and goes on; one that begins has its own
+        self.epoch.start()  # of an epoch that was cut off and continues; one that begins has its own
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch = Stopwatch()
@@ -48,7 +48,7 @@ class Recorder(L.Callback):
         self.stop(trainer)
 
     def stop(self, trainer: L.Trainer) -> None:
-        """Stop the epoch's time, behind the last step that a GPU was given."""
+        """Stop the epoch's time, after the last step that a GPU was given."""
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize(trainer.strategy.root_device)
         self.epoch.stop()
@@ -65,7 +65,7 @@ class Recorder(L.Callback):
         pl_module.log("train/pflop", pflop, sync_dist=True, rank_zero_only=True, logger=False)
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
         row = {key: metrics[key] for key in TRAIN if key in metrics} | {"epoch": trainer.current_epoch}
-        # Lightning would write them behind the checkpoint: a kill between the two would lose them
+        # Lightning would write them after the checkpoint: a kill between the two would lose them
         for logger in trainer.loggers:
             logger.log_metrics(row, board_step(trainer))
             logger.save()

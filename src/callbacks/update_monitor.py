@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Before:
-    """A parameter in front of a step: what the step is about to change or lose."""
+    """A parameter before a step: what the step is about to change or lose."""
 
     parameter: nn.Parameter
     weights: Tensor  # a copy
@@ -86,7 +86,7 @@ class UpdateMonitor(L.Callback):
 
     @rank_zero_only
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A run that goes on in its folder keeps the rows in front of its checkpoint."""
+        """A resumed run keeps the rows before its checkpoint."""
         path = self.folder / NAME
         if path.is_file():
             kept = rows_before(trainer.global_step, read_rows(path))

@@ -1,6 +1,6 @@
 """Charts that put variants beside each other: a mean line and a band of the runs for each.
 
-A variant has one colour and one dash in all charts. Text and grid are left to the page, which knows
+A variant has one color and one dash in all charts. Text and grid are left to the page, which knows
 whether it is light or dark.
 """
 
@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 
 from src.compare.bands import Band
 
-# Okabe & Ito (2008), distinct for the colour-blind; without black and yellow, which vanish on a dark or a
-# light page, and with grey. Further variants take the colours again, with another dash.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+# Okabe & Ito (2008), distinct for the color-blind; without black and yellow, which vanish on a dark or a
+# light page, and with grey. Further variants take the colors again, with another dash.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 DASHES = ("solid", "dash", "dot")
 BAND = 0.2  # opacity
 
@@ -27,14 +27,14 @@ class Line(NamedTuple):
     band: Band
 
 
-def colour(rank: int) -> str:
+def color(rank: int) -> str:
     """As `#rrggbb`."""
-    return COLOURS[rank % len(COLOURS)]
+    return COLORS[rank % len(COLORS)]
 
 
 def dash(rank: int) -> str:
     """`solid` for the first seven, then `dash`, then `dot`."""
-    return DASHES[rank // len(COLOURS) % len(DASHES)]
+    return DASHES[rank // len(COLORS) % len(DASHES)]
 
 
 def comparison_figure(
@@ -74,7 +74,7 @@ def comparison_figure(
                 name=name,
                 legendgroup=str(line.rank),
                 mode="lines" if len(band.x) > 40 else "lines+markers",
-                line={"color": colour(line.rank), "dash": dash(line.rank), "width": 2},
+                line={"color": color(line.rank), "dash": dash(line.rank), "width": 2},
                 marker={"size": 5},
                 customdata=list(zip(low, high, band.num_runs, strict=True)),
                 hovertemplate=(
@@ -116,7 +116,7 @@ def short(values: Sequence[float], scale: float) -> list[float]:
 
 def band_area(line: Line, scale: float) -> go.Scatter:
     """The area between lowest and highest: once forth, once back."""
-    band, (red, green, blue) = line.band, bytes.fromhex(colour(line.rank)[1:])
+    band, (red, green, blue) = line.band, bytes.fromhex(color(line.rank)[1:])
     return go.Scatter(
         x=band.x + band.x[::-1],
         y=short(band.high + band.low[::-1], scale),

@@ -39,7 +39,7 @@ Curves = dict[str, dict[int, float]]  # tag -> step -> value
 
 
 def write_mean_runs(variants: Sequence[Variant], out: Path) -> Path:
-    """Write `<out>/mean/<variant>/events…` anew for each variant with completed runs; returns `<out>/mean`.
+    """Write `<out>/mean/<variant>/events…` again for each variant with completed runs; returns `<out>/mean`.
 
     A point is the mean over the newest completed run of each seed, at the steps that all of them have logged.
     The page Custom scalars shows a band of one standard deviation of the seeds (n - 1) to each side, of no
@@ -129,4 +129,6 @@ def write_events(folder: Path, curves: Mapping[str, Mapping[int, float]]) -> Non
     folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f"{os.getpid()}.tmp"
     temporary.write_bytes(content.getvalue())
-    temporary.replace(folder / f"events.out.tfevents.{time.time_ns()}{SUFFIX}")  # a new name: it is read anew
+    temporary.replace(
+        folder / f"events.out.tfevents.{time.time_ns()}{SUFFIX}"
+    )  # a new name: it is read again

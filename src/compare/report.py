@@ -23,7 +23,7 @@ from src.compare.about import caveats, commands, settings
 from src.compare.atlas import Atlas, plan_atlas, same_test_set
 from src.compare.charts import Told, cost_charts, learning_curves, step_charts
 from src.compare.classes import class_names, class_table, most_confused
-from src.compare.figures import colour, dash
+from src.compare.figures import color, dash
 from src.compare.histories import read_history
 from src.compare.leaderboard import Leaderboard, Row
 from src.compare.runs import Run
@@ -52,8 +52,8 @@ class Entry:
         return self.row.variant.name
 
     @property
-    def colour(self) -> str:
-        return colour(self.place)
+    def color(self) -> str:
+        return color(self.place)
 
     @property
     def dash(self) -> str:

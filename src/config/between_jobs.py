@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 
 class FreeMemory(Callback):
-    """Behind each job of a sweep, free what it held, so that a hundred need no more memory than three."""
+    """After each job of a sweep, free what it held, so that a hundred need no more memory than three."""
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         if config.hydra.mode != RunMode.MULTIRUN:

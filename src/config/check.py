@@ -27,7 +27,7 @@ from src.config.when import apply, apply_when
 
 NOTHING = ("null", "[]", "{}", "False")  # what other templates type for an option that is none
 MAX_JOBS = 10_000  # of a sweep
-MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a bad job behind them fails alone
+MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a later bad job fails alone
 
 
 class Job(NamedTuple):

@@ -31,7 +31,7 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
     """Answer `--help`, check the arguments, then let Hydra run `job`; every failure is one line.
 
     Exit codes: 0 done, 1 a run failed, 2 the arguments are wrong, 130 Ctrl-C, 138 SIGUSR1, 143 SIGTERM.
-    Signals that come while a network is trained are answered behind a checkpoint.
+    Signals that come while a network is trained are answered after a checkpoint.
 
     Args:
         job: Hydra's: one run, or one job of a sweep.
@@ -99,9 +99,7 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
             must_be_that_run(configs[0])
         return flags + overrides + chosen, None
     if given(overrides, "resume"):
-        raise ConfigError(
-            "resume goes on with one run: a sweep (-m) goes on by itself when it is typed again."
-        )
+        raise ConfigError("resume is for one run: a sweep (-m) resumes by itself when it is typed again.")
     configs = check(whole.overrides, sweep=True)
     chosen = precision_override(configs)
     sweep = place(whole, configs)
@@ -118,7 +116,7 @@ def parsed_flags(args: list[str]) -> Namespace:
     parser = get_args_parser()
     parser.exit_on_error = False
     try:
-        parsed, unknown = parser.parse_known_intermixed_args(args)  # flags may stand behind overrides
+        parsed, unknown = parser.parse_known_intermixed_args(args)  # flags may stand after overrides
     except ArgumentError as error:
         raise ConfigError(f"{error}. --hydra-help lists Hydra's flags.") from None
     if unknown:

@@ -26,7 +26,7 @@ class TqdmHandler(logging.Handler):
             text = "".join(f"{self.prefix}{line}\n" for line in lines)
             tqdm.write(text, file=sys.stdout, end="")  # at once, or another job's line gets between
             sys.stdout.flush()  # a pipe would keep lines back for many epochs
-        except BrokenPipeError:  # nobody reads any more: the file has it all, and training goes on
+        except BrokenPipeError:  # nobody reads any more: the file has it all, and training continues
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except Exception:  # a full pipe must not stop a training run: logging's own convention
             self.handleError(record)

@@ -8,7 +8,7 @@ from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 # In the order in which one reads a run; a group that is not here comes last, without words.
 GROUPS = {
     "experiment": "a whole recipe, or a sweep of several runs that needs no -m",
-    "size": "how large network and training are, behind the experiment: for a CPU or a GPU",
+    "size": "how large network and training are, after the experiment: for a CPU or a GPU",
     "data": "what is learned from",
     "augment": "how training images are varied",
     "model": "the network",
@@ -37,8 +37,8 @@ EXAMPLES = """\
   python -m src.train experiment=resnet18_ln                 # the original course recipe, 40 epochs
   python -m src.train -m optimizer=sgd,adam seed=0,1,2       # six runs to compare
   python -m src.train experiment=cpu optimizer.lr=0.1        # CIFAR-10 on a laptop
-  python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it goes on
-  python -m src.train resume=latest                          # go on exactly where it stopped
+  python -m src.train experiment=norms size=cpu              # a named comparison; typed again, it continues
+  python -m src.train resume=latest                          # continue exactly where it stopped
 
 Comparing runs: python -m src.compare --help; sweeps end with it
 Finished runs (run=latest): python -m src.evaluate --help, src.explain, src.landscape, src.export

@@ -1,4 +1,4 @@
-"""What a run is, apart from where and when it ran: by this, runs are compared and sweeps go on."""
+"""What a run is, apart from where and when it ran: by this, runs are compared and sweeps continue."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.sealed import finite
 
 NAME = "config.json"  # in a run's folder
-# The options first: what others repeat of them by interpolation comes behind
+# The options first: what others repeat of them by interpolation comes after
 PARTS = (
     *("seed", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),
     *("resize", "select", "tta", "average"),

@@ -104,11 +104,11 @@ def opening(sweep: Sweep) -> str:
         )
     if runs := runs_in(sweep.folder):
         damaged = [
-            f"{folder}: {SUMMARY} is damaged: nobody knows how the run ended, and its job is trained anew."
+            f"{folder}: {SUMMARY} is damaged: nobody knows how the run ended, and its job is trained again."
             for folder, facts in runs.items()
             if not facts
         ]
-        goes_on = f"sweep folder: {sweep.folder} goes on: {done} of {total} jobs are done"
+        goes_on = f"sweep folder: {sweep.folder} resumes: {done} of {total} jobs are done"
         return "\n".join([*damaged, goes_on])
     return f"sweep folder: {sweep.folder} ({total} jobs)"
 
@@ -117,7 +117,7 @@ def ending(sweep: Sweep, *, stopped: bool) -> str | None:
     """What has to be said of a sweep that is not complete, in one line."""
     total, done = len(sweep.jobs), sweep.count("completed")
     if stopped:
-        return f"stopped: {done} of {total} jobs are done. The same command goes on in {sweep.folder}."
+        return f"stopped: {done} of {total} jobs are done. The same command resumes it in {sweep.folder}."
     failed = [folder.name for folder, facts in runs_in(sweep.folder).items() if has_failed(facts)]
     if failed:
         return (
@@ -125,7 +125,7 @@ def ending(sweep: Sweep, *, stopped: bool) -> str | None:
             f"with rerun=failed tries them again."
         )
     if done < total:
-        return f"{total - done} of {total} jobs are not done, in {sweep.folder}: the same command goes on."
+        return f"{total - done} of {total} jobs are not done, in {sweep.folder}: the same command resumes it."
     return None
 
 

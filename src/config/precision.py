@@ -24,7 +24,7 @@ from src.config.whole_file import write_text
 FULL, HALF = "32-true", "bf16-mixed"
 WORTH_IT = 1.3  # on a CPU, times as fast as float32; below that the rounding is not worth it
 SLOW = 2.0  # times as slow as the other: worth a warning
-SECONDS = 1.0  # of timing, behind one warm-up of each; where bfloat16 is emulated a round takes some 0.2 s
+SECONDS = 1.0  # of timing, after one warm-up of each; where bfloat16 is emulated a round takes some 0.2 s
 
 
 class Timing(NamedTuple):

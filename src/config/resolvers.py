@@ -51,7 +51,7 @@ def no_folder(folder: str | Path, reason: str | None) -> OSError:
 
 
 def new_folder(parent: str, *names: str) -> str:
-    """Create and return `parent/name_name`, or with `-2`, `-3` … behind if another process has that.
+    """Create and return `parent/name_name`, or with `-2`, `-3` … appended if another process has that.
 
     `mkdir` is atomic, so two jobs that start in the same second never share a folder.
 

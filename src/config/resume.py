@@ -1,4 +1,4 @@
-"""Going on with a run: its own overrides come first, then the ones just typed."""
+"""Resuming a run: its own overrides come first, then the ones just typed."""
 
 import re
 import sys
@@ -30,7 +30,9 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
         resume = str(latest_run(overrides, completed=False))
         print(f"resume: {resume}", file=sys.stderr)
     if resume and checkpoint:
-        raise ConfigError("resume goes on in a run's folder, ckpt_path in a new one: give one of them.")
+        raise ConfigError(
+            "resume continues in a run's own folder, ckpt_path starts a new run: give one of them."
+        )
     if resume and resume != "auto":
         folder = run_folder(resume)
         typed = [o for o in overrides if key(o) not in ("resume", "hydra.run.dir", "hydra.mode")]
@@ -80,7 +82,7 @@ def run_folder(path: str) -> Path:
 
 
 def must_be_that_run(cfg: DictConfig) -> None:
-    """Let `resume=<folder>` go on with what was trained there, and with nothing else.
+    """Let `resume=<folder>` continue with what was trained there, and with nothing else.
 
     Raises:
         ConfigError: the configuration is of another run.
@@ -96,7 +98,7 @@ def must_be_that_run(cfg: DictConfig) -> None:
     if other:
         name = other[0]
         raise ConfigError(
-            f"resume={cfg.resume} goes on with the same run, but {len(other)} of its settings differ, such "
+            f"resume={cfg.resume} resumes the same run, but {len(other)} of its settings differ, such "
             f"as {name}: {before.get(name)} then, {now.get(name)} now. Leave that override out, or begin a "
             f"new run from its weights with ckpt_path={cfg.resume}."
         )

@@ -1,4 +1,4 @@
-"""Sweeps that go on: the same command, typed again, finds the folder it began in and does what is left."""
+"""Sweeps that continue: the same command, typed again, finds the folder it began in and does what is left."""
 
 import json
 import time
@@ -98,7 +98,7 @@ def run_before(run_dir: Path, key: str, *, in_sweep: bool, auto: bool = False) -
     """The folder that a run with this identity was begun in.
 
     That is its own, or in a sweep another of the sweep's: one that was extended (`hydra.sweep.dir=<folder>`
-    with more values) numbers its jobs anew. With `auto` it is the newest beside its own, one that is not
+    with more values) numbers its jobs again from 0. With `auto` it is the newest beside its own, one not
     done first.
     """
     if read(run_dir / SUMMARY).get("identity") == key:

@@ -212,7 +212,7 @@ class ImageDataModule(L.LightningDataModule):
         return self.trainer.strategy.root_device if self.trainer else torch.device("cpu")
 
     def num_done(self) -> int:
-        """Images of this process that the running epoch is behind."""
+        """Images that this process has used in the running epoch."""
         loop = self.trainer.fit_loop.epoch_loop if self.trainer else None
         return loop.batch_progress.current.completed * self.batch_size if loop else 0
 

@@ -77,7 +77,7 @@ class EpochSampler(Sampler[int]):
     the same order, made divisible by starting over, so that all take equally many steps.
 
     Args:
-        done: how many of this process's keys the epoch is behind that begins, because it was cut off there;
+        done: how many of this process's keys the epoch has used already, because it was cut off there;
             asked for with the first key. The length stays that of a whole epoch.
     """
 
@@ -109,7 +109,7 @@ class EpochSampler(Sampler[int]):
 class LateLoader(DataLoader[Batch]):
     """Begins an epoch, and its workers, when the first batch is asked for.
 
-    Lightning asks for an iterator before it has read from a checkpoint which epoch is to go on, and where.
+    Lightning asks for an iterator before it has read from a checkpoint which epoch is to continue, and where.
     """
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]

@@ -18,7 +18,7 @@ class Resolution:
 
     Args:
         stages: (pixels, until) pairs: images are scaled to `pixels` x `pixels` until that fraction of
-            training; behind the last one they stay as they are.
+            training; after the last one they stay as they are.
 
     Raises:
         ValueError: a size is below 8 pixels, or fractions do not rise from above 0 to at most 1.
@@ -67,7 +67,7 @@ def work_done(stages: Sequence[tuple[int, float]], progress: float, image_size: 
     Args:
         stages: as in `Resolution`.
         progress: share of the steps that is done, from 0 to 1.
-        image_size: pixels behind the last stage.
+        image_size: pixels after the last stage.
     """
     work, start = 0.0, 0.0
     for pixels, until in [*stages, (image_size, 1.0)]:

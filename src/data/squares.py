@@ -1,6 +1,6 @@
 """Generated images whose explanation is known: a textured square on noise, and the texture is the class.
 
-Noise is uniform and independent at every pixel and colour. Inside a square a pixel keeps it at half the
+Noise is uniform and independent at every pixel and color. Inside a square a pixel keeps it at half the
 contrast and moves to the upper or the lower half of the range, as the texture is bright or dark there. Half
 of each texture is bright, so a single value says nothing of class or place: how values are arranged does.
 Each texture is a wave of one spatial frequency, and no two share one. Textures that contain pieces of each

@@ -17,11 +17,11 @@ MAX_BARS = 40  # classes
 
 
 def confusion_figure(matrix: np.ndarray, class_names: Sequence[str], *, percent: bool = False) -> Figure:
-    """Confusion matrix (K, K): the colour is the share of the actual class, the number counts images.
+    """Confusion matrix (K, K): the color is the share of the actual class, the number counts images.
 
     With `percent` the number is the percentage of the actual class, on the diagonal, too.
 
-    Mistakes are few beside hits: the colours are scaled to the mistakes, and the diagonal has none.
+    Mistakes are few beside hits: the colors are scaled to the mistakes, and the diagonal has none.
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     count, right, total = len(matrix), np.trace(matrix), matrix.sum()

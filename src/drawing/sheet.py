@@ -22,7 +22,7 @@ GAP = 6
 FONT_SIZE, MIN_FONT_SIZE = 19, 13
 INK, ACTUAL, PREDICTED, FAINT = "#1a1a1a", "#0072B2", "#C44E00", "#6b6b6b"  # blue and vermillion: Okabe & Ito
 
-Line = tuple[str, str]  # text and its colour
+Line = tuple[str, str]  # text and its color
 
 
 @cache
@@ -45,9 +45,9 @@ def text(lines: Sequence[Line], width: int) -> Image.Image:
     height = round(FONT_SIZE * 1.25)
     strip = Image.new("RGB", (width, height * len(lines)), "white")
     draw = ImageDraw.Draw(strip)
-    for row, (words, colour) in enumerate(lines):
+    for row, (words, color) in enumerate(lines):
         shown, size = fitted(words, width)
-        draw.text((width / 2, (row + 0.5) * height), shown, colour, font(size), anchor="mm")
+        draw.text((width / 2, (row + 0.5) * height), shown, color, font(size), anchor="mm")
     return strip
 
 

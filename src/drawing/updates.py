@@ -22,7 +22,7 @@ class ConvUpdate(NamedTuple):
 def updates_figure(convs: Sequence[ConvUpdate], steps: Sequence[int], updates: Sequence[float]) -> Figure:
     """Above a row for each convolution, below the whole network's update over the steps; log scales.
 
-    Without convolutions in front of norms there is nothing to predict, and no upper part.
+    Without convolutions before norms there is nothing to predict, and no upper part.
     """
     heights = [1.0 + 0.24 * len(convs), 2.4] if convs else [2.4]
     figure = Figure(figsize=(WIDTH, sum(heights)), layout="constrained")

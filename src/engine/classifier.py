@@ -92,7 +92,9 @@ class Classifier(L.LightningModule):
         self.looked = False
         self.total_steps = 0  # known when the optimizer is made
         self.passes: Counter[int] = Counter()
-        self.going_on: dict[str, Tensor] = {}  # what a checkpoint had of an epoch's middle, until it goes on
+        self.going_on: dict[
+            str, Tensor
+        ] = {}  # what a checkpoint had of an epoch's middle, until it continues
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "Classifier":  # type: ignore[override]
@@ -159,7 +161,7 @@ class Classifier(L.LightningModule):
         metrics.update(loss, logits, labels)
         if not is_first:  # Lightning knows them, and will compute and reset them when the epoch ends
             return
-        # The Recorder writes training's curves, in front of the checkpoint; None: where there is a logger
+        # The Recorder writes training's curves, before the checkpoint; None: where there is a logger
         logger = False if stage == "train" else None
         self.log(f"{stage}/loss", metrics.loss, on_step=False, on_epoch=True, logger=logger)
         self.log(f"{stage}/acc", metrics.acc, on_step=False, on_epoch=True, logger=logger)
@@ -173,7 +175,7 @@ class Classifier(L.LightningModule):
     def on_train_epoch_end(self) -> None:
         """Let a schedule that reads a metric look at the epoch now.
 
-        Lightning would do it behind the checkpoint, and a run that goes on from there would miss it.
+        Lightning would do it after the checkpoint, and a resumed run would miss it.
         """
         self.trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
         self.looked = True
@@ -187,7 +189,7 @@ class Classifier(L.LightningModule):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Keep what training goes on from: random numbers, and in an epoch its sums over all processes."""
+        """Keep what training continues from: random numbers, and in an epoch its sums over all processes."""
         checkpoint["passes"] = dict(self.passes)
         epochs = self.trainer.fit_loop.epoch_progress.current
         if epochs.ready > epochs.processed:  # type: ignore[attr-defined]
@@ -204,7 +206,7 @@ class Classifier(L.LightningModule):
         }
 
     def on_train_start(self) -> None:
-        """Go on in the state that random numbers and an epoch's sums were in."""
+        """Continue in the state that random numbers and an epoch's sums were in."""
         if "sums" in self.going_on and self.trainer.is_global_zero:  # the others have nothing to add
             self.train_metrics.sums = self.going_on["sums"].to(self.device)
         if "random" in self.going_on:

@@ -1,4 +1,4 @@
-"""`metrics.csv` in a run's folder, and event files for TensorBoard, both able to go on after a cut."""
+"""`metrics.csv` in a run's folder, and event files for TensorBoard, both able to continue after a cut."""
 
 import csv
 from argparse import Namespace
@@ -17,7 +17,7 @@ from src.runs.resume_point import resume_point
 class CurvesFile(Logger):
     """One row a call in `metrics.csv`, with columns in alphabetical order and `step` among them.
 
-    A file that is there already belongs to a run that was cut off: rows before the step that it goes on
+    A file that is there already belongs to a run that was cut off: rows before the step that it continues
     from stay, later ones go, for they are done again. (Lightning's CSVLogger would delete the file.)
 
     Args:
@@ -54,7 +54,7 @@ class CurvesFile(Logger):
             csv.DictWriter(file, columns).writerow(row)
 
     def rows_to_keep(self) -> list[dict[str, str]]:
-        """What the file holds of the steps in front of the run's checkpoint."""
+        """What the file holds of the steps before the run's checkpoint."""
         return rows_before(self.point.step, read_rows(self.path)) if self.point else []
 
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
@@ -62,7 +62,7 @@ class CurvesFile(Logger):
 
 
 class Board(TensorBoardLogger):
-    """Event files in a run's folder; a run that goes on there takes back what came behind its checkpoint.
+    """Event files in a run's folder; a resumed run takes back what came after its checkpoint.
 
     Args:
         save_dir: the run's folder.

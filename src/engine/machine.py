@@ -36,7 +36,7 @@ def keep_freed_memory() -> bool:
     """Let malloc keep what is freed, instead of handing it back to the system and asking for it again.
 
     The activations of a step are tensors of many MiB. By default glibc maps each from the system and unmaps
-    it at once when it is freed; the next step meets every page of it anew, and the system fills it with
+    it at once when it is freed; the next step touches every page of it again, and the system fills it with
     zeros. The process then stays as large as it ever was.
 
     Returns:

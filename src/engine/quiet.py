@@ -4,9 +4,9 @@ import logging
 import warnings
 
 KNOWN = (
-    # a run that goes on
+    # a resumed run
     r"Checkpoint directory .* exists and is not empty",
-    # a run that goes on in the middle of an epoch: EpochSampler does so behind what is done
+    # a resumed run in the middle of an epoch: EpochSampler does so after what is done
     "You're resuming from a checkpoint that ended before the epoch ended",
     # two cores: the number of workers is the user's choice
     "The '.*_dataloader' does not have many workers",

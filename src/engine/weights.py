@@ -50,11 +50,11 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def refuse_other_run(
     checkpoint: dict[str, Any], module: nn.Module, config: dict[str, Any], path: Path
 ) -> None:
-    """See that training can go on from a checkpoint, before a Trainer tries.
+    """See that training can continue from a checkpoint, before a Trainer tries.
 
     Args:
         checkpoint: from `load_checkpoint`.
-        module: the Classifier that would go on.
+        module: the Classifier that would continue.
         config: its configuration, as plain values.
         path: of the checkpoint.
 
@@ -63,20 +63,22 @@ def refuse_other_run(
     """
     compare(module.state_dict(), checkpoint["state_dict"], type(module.net).__name__, path)
     if not {"optimizer_states", "lr_schedulers", "loops", "global_step"} <= checkpoint.keys():
-        raise ValueError(f"{path} holds weights, but not where training stood: nothing can go on from it.")
+        raise ValueError(
+            f"{path} holds weights, but not where training stood: training cannot resume from it."
+        )
     before = checkpoint.get("hyper_parameters")
     for part, key in (("optimizer", "_target_"), ("scheduler", "factory")):
         then, now = ((c or {}).get(part, {}).get(key) for c in (before, config))
         if before and then != now:
             raise ValueError(
-                f"{path} stands in the middle of a training with another {part}: go on with that one (leave "
-                f"{part}= out), or start anew without ckpt_path."
+                f"{path} was saved in a training with another {part}: keep that one (leave "
+                f"{part}= out), or start again without ckpt_path."
             )
     then, now = ((c or {}).get("trainer", {}).get("max_epochs") for c in (before, config))
     if then and now and now > then and any("total_steps" in state for state in checkpoint["lr_schedulers"]):
         raise ValueError(
-            f"{path}: its schedule ends with epoch {then} and cannot go on to {now}: leave "
-            f"trainer.max_epochs out, or start anew without ckpt_path."
+            f"{path}: its schedule ends with epoch {then} and cannot be extended to {now}: leave "
+            f"trainer.max_epochs out, or start again without ckpt_path."
         )
 
 

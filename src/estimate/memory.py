@@ -26,7 +26,7 @@ class PeakMemory:
 
 @contextmanager
 def peak_memory(device: torch.device) -> Iterator[PeakMemory]:
-    """Measure the block; the numbers are there behind it."""
+    """Measure the block; the numbers are there after it."""
     found = PeakMemory()
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)

@@ -7,7 +7,7 @@ from typing import Any
 import lightning as L
 import torch
 
-SECONDS = 6.0  # of timed training batches, behind the warm-up
+SECONDS = 6.0  # of timed training batches, after the warm-up
 WARM_UP = 2  # batches that are not timed: kernels are chosen, workers and memory come up
 LEAST = 5  # batches in all, for the memory of the first ones is not that of the later ones
 LONGEST = 30.0  # seconds that the least number may take
@@ -49,7 +49,7 @@ class StepTimer(L.Callback):
             trainer.should_stop = True
 
     def enough(self, passed: float) -> bool:
-        """Whether to stop, so many seconds behind the first batch."""
+        """Whether to stop, so many seconds after the first batch."""
         if len(self.seconds) == 1 and self.compiled:
             return False
         if len(self.seconds) < LEAST:

@@ -119,7 +119,7 @@ def exact_maps(net: nn.Module, inputs: Tensor) -> Tensor | None:
 
 
 def free_name(folder: Path, stem: str) -> Path:
-    """`stem.png`, or with `-2`, `-3` … behind where pictures of several folders share a name."""
+    """`stem.png`, or with `-2`, `-3` … appended where pictures of several folders share a name."""
     count, path = 1, folder / f"{stem}.png"
     while path.exists():
         count += 1

@@ -30,7 +30,7 @@ long as the weights (Li et al. 2018, arXiv:1712.09913), or on the straight line 
   out=<folder>      where results go; <run folder>/landscape… if not given
   allow=<names>     callables that the run's configuration may name although no file in conf/ does
 
-BatchNorm's statistics are measured anew at every place, on training images. What to look for: a wide
+BatchNorm's statistics are measured again at every place, on training images. What to look for: a wide
 valley is one that small changes of the weights do not leave. Between two runs, the barrier is how far the
 loss rises above the straight line between its ends; 0 says that the two found the same valley.
 

@@ -31,7 +31,7 @@ def filter_normalized(direction: Tensor, weights: Tensor) -> Tensor:
     """`direction` with each filter as long as the same filter of `weights`, both (filters, …).
 
     Li et al. 2018, arXiv:1712.09913, section 4: without it the scale of a layer's weights, which means
-    nothing in front of a norm, decides how sharp a minimum looks. Vectors (biases, and a norm's scale and
+    nothing before a norm, decides how sharp a minimum looks. Vectors (biases, and a norm's scale and
     shift) stay where they are, as in the authors' code.
     """
     if weights.ndim < 2:
@@ -65,7 +65,7 @@ def along(
 ) -> list[Point]:
     """Loss and accuracy at the network's weights plus each of `places` times `direction`.
 
-    BatchNorm's statistics belong to the weights: at every place they are measured anew. The network is
+    BatchNorm's statistics belong to the weights: at every place they are measured again. The network is
     afterwards what it was.
 
     Args:

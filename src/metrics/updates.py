@@ -1,6 +1,6 @@
 """How far one optimizer step moves the weights, and how far it should once training has settled.
 
-A weight tensor w in front of a normalization is scale-invariant: gradients are orthogonal to it and make
+A weight tensor w before a normalization is scale-invariant: gradients are orthogonal to it and make
 it grow, weight decay shrinks it, and the two balance after about 1 / (lr * weight_decay) steps (with
 SGD's momentum m, 1 - m times as many). From then on ||dw|| / ||w||, and with it the angle by which w turns
 in a step, depends on the optimizer's numbers alone: not on the gradient's size, the layer or the loss (van

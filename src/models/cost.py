@@ -107,7 +107,7 @@ def training_length(
     """What a training on one device does, by Lightning's rules.
 
     Args:
-        num_images: of an epoch, behind the validation split; the last batch may be smaller.
+        num_images: of an epoch, after the validation split; the last batch may be smaller.
         batch_size: images a batch.
         epochs: at most; -1: any number.
         max_steps: optimizer steps at most; -1: any number.
@@ -141,7 +141,7 @@ def limited(num_batches: int, limit: int | float) -> int:
 
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
-    """Eval mode inside; every module's own mode again behind."""
+    """Eval mode inside; every module's own mode afterwards."""
     modes = {module: module.training for module in net.modules()}
     net.eval()
     try:

@@ -39,7 +39,7 @@ class SpeedNet(nn.Module):
         width: channels of the first block.
         multiples: channels of each block, in widths; every block halves the map.
         init: how the blocks' kernels start.
-        activation: makes the activation behind the stem and behind every norm.
+        activation: makes the activation after the stem and after every norm.
         train_gains: whether the norms' scales train; their shifts always do.
 
     Raises:

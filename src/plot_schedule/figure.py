@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from src.plot_schedule.simulate import Curves
 
-# Okabe & Ito: distinct for the colour-blind; with them, the dashes tell curves apart
+# Okabe & Ito: distinct for the color-blind; with them, the dashes tell curves apart
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":")
 

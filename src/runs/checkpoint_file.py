@@ -93,7 +93,7 @@ def no_room(target: Path, num_bytes: int) -> str:
     kept = f"The old {target.name} is as it was" if target.is_file() else "Nothing was replaced"
     return (
         f"the disk is full: {target.parent} needs {num_bytes:,} bytes for {target.name} and has {free:,} "
-        f"free. {kept}. Make room, then go on with resume={target.parent.parent}."
+        f"free. {kept}. Make room, then type resume={target.parent.parent}."
     )
 
 
@@ -143,7 +143,7 @@ def sums(folder: Path) -> list[tuple[str, str]]:
 def note(folder: Path, digests: dict[str, str]) -> None:
     """Add digests by name to a folder's sums: of each name the last two stay.
 
-    They are there in front of the files: in between, both the old and the new file are known.
+    They are there before the files: in between, both the old and the new file are known.
     """
     lines = sums(folder) + [(digest, name) for name, digest in digests.items()]
     kept = [line for n, line in enumerate(lines) if [name for _, name in lines[n:]].count(line[1]) <= 2]

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 Series = dict[str, list[tuple[float, float]]]  # metric -> (epoch, value) points
-COLORS = {"train": "#0072B2", "val": "#D55E00"}  # Okabe & Ito: distinct for the colour-blind
+COLORS = {"train": "#0072B2", "val": "#D55E00"}  # Okabe & Ito: distinct for the color-blind
 
 
 def read_metrics(path: Path) -> Series:

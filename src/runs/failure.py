@@ -38,6 +38,6 @@ def reason_of(error: Exception, folder: Path) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
             f"the disk is full: {shutil.disk_usage(folder).free:,} bytes are free for {folder}. Checkpoints "
-            f"are as they were. Make room, then go on with resume={folder}."
+            f"are as they were. Make room, then type resume={folder}."
         )
     return one_line(error)

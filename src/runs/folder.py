@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
     """Whether there is something to train; `cfg.paths.run_dir` is then where.
 
-    What was begun before goes on in its folder, unless it is done; a folder that holds another run is not
-    touched. Who asks for `resume` has a run go on that failed, too.
+    What was begun before continues in its folder, unless it is done; a folder that holds another run is not
+    touched. Who asks for `resume` has a run continue that failed, too.
     """
     settle_precision(cfg)
     run_dir, key = Path(cfg.paths.run_dir), identity(what_matters(plain(cfg)))
@@ -53,7 +53,7 @@ def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
 def begin(
     cfg: DictConfig, overrides: list[str], options: dict[str, str], *, write: bool
 ) -> "tuple[Summary, ResumePoint | None]":
-    """Make the run's folder one that a run has begun in, or goes on in from the point that comes back.
+    """Make the run's folder one that a run has begun in, or continues in from the point that comes back.
 
     Raises:
         RunFailed: all of its checkpoints are damaged.

@@ -1,4 +1,4 @@
-"""Going on in the folder of a run that was cut off: from its newest checkpoint, with nothing doubled."""
+"""Resuming in the folder of a run that was cut off: from its newest checkpoint, with nothing doubled."""
 
 import os
 import pickle
@@ -9,7 +9,7 @@ import torch
 
 from src.runs.checkpoint_file import is_whole
 
-# What a run adds to instead of writing it anew
+# What a run adds to instead of writing it again
 CURVES = ("metrics.csv", "updates.csv", "events.out.tfevents*")
 GROWING = (*CURVES, "checkpoints/*", "traceback.txt")
 NAMES = ("last", "best", "previous")
@@ -17,21 +17,21 @@ NAMES = ("last", "best", "previous")
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A checkpoint, and the number of optimizer steps behind it."""
+    """A checkpoint, and the number of optimizer steps until it."""
 
     path: Path
     step: int
 
 
 def resume_point(run_dir: str | Path) -> ResumePoint | None:
-    """Where a run in this folder goes on: at the newest whole checkpoint; None if it did not get so far.
+    """Where a run in this folder continues: at the newest whole checkpoint; None if it did not get so far.
 
     That is `last.ckpt`. Where it is damaged, or a kill came while it was being replaced, `previous.ckpt` is
-    the one before. `best.ckpt` is written in front of `last.ckpt`: where it is ahead, a kill came between
+    the one before. `best.ckpt` is written before `last.ckpt`: where it is ahead, a kill came between
     the two, and it is the only one whose state knows of itself.
 
     Raises:
-        ValueError: there are checkpoints to go on from, and all of them are damaged.
+        ValueError: there are checkpoints to continue from, and all of them are damaged.
     """
     found = checkpoints(run_dir)
     if not {"last", "previous"} & found.keys():
@@ -39,7 +39,7 @@ def resume_point(run_dir: str | Path) -> ResumePoint | None:
     points = [ResumePoint(path, step) for path in found.values() if (step := steps(path)) is not None]
     if not points:
         raise ValueError(
-            f"all checkpoints in {Path(run_dir) / 'checkpoints'} are damaged: nothing is left to go on from. "
+            f"all checkpoints in {Path(run_dir) / 'checkpoints'} are damaged: nothing to resume from. "
             f"Remove that folder to begin again."
         )
     return max(points, key=lambda point: point.step)  # the first of equals
@@ -57,7 +57,7 @@ def checkpoints(run_dir: str | Path) -> dict[str, Path]:
 
 
 def steps(path: Path) -> int | None:
-    """Optimizer steps behind a checkpoint, whose tensors stay on the disk; None: it is damaged."""
+    """Optimizer steps until a checkpoint, whose tensors stay on the disk; None: it is damaged."""
     if not is_whole(path):
         return None
     try:

@@ -57,7 +57,7 @@ class Summary:
         except BaseException as error:
             # Ctrl-C, which Lightning turns into SystemExit, and SIGTERM are no errors
             failed = isinstance(error, Exception)
-            with suppress(OSError):  # on a full disk it stays `running`, and a run that goes on does so
+            with suppress(OSError):  # on a full disk it stays `running`, and a resumed run does so
                 if failed:
                     self.write = created(self.failure)
                 self.update(status=f"failed: {one_line(error)}" if failed else INTERRUPTED)

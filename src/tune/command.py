@@ -44,7 +44,7 @@ median of those before are pruned after an epoch, and the best val/acc wins. The
 Everything else is an override as for src.train, the same in every trial; what you set is not searched.
 seed=<k> seeds every training, and with it the search.
 
-The same command again goes on until there are as many trials, whatever stopped it, and repeats what was
+The same command again continues until there are as many trials, whatever stopped it, and repeats what was
 not finished; typed in several terminals, it shares the work. Each trial is a run in the study's folder.
 In the end: a table, trials.csv, history.png, importance.png, parallel.html, and the command that trains
 the best values again, with a test.
@@ -104,7 +104,7 @@ def tune(folder: Path, cfg: DictConfig, overrides: list[str], space: Space, tota
         search(folder, space, objective, total=total, seed=cfg.seed)
     except (KeyboardInterrupt, SystemExit):  # Lightning turns the one into the other
         stopped = True
-        log.info("stopped: the same command goes on.")
+        log.info("stopped: the same command resumes it.")
     except Exception as error:
         report_failure(error, folder, show=cfg.traceback)
         return 1

@@ -64,7 +64,7 @@ def claim(
     """The next trial and its lock, held; None when there are `total` and none of them still runs.
 
     What is drawn follows from `seed`, the number of trials so far and their results: a study that was
-    stopped goes on as if it had not been.
+    stopped continues as if it had not been.
     """
     told = False
     while True:

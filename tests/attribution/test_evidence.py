@@ -64,7 +64,7 @@ def test_other_heads_are_refused_in_words() -> None:
             return self.head(pooled) * 2 if self.behind else self.head(pooled.relu())
 
     for behind in (False, True):
-        with pytest.raises(ValueError, match="something lies between or behind them"):
+        with pytest.raises(ValueError, match="something lies between or after them"):
             evidence(Between(behind=behind), images())
 
 

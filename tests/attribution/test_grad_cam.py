@@ -22,7 +22,7 @@ TARGETS = torch.tensor([3, 1, 4, 1, 5, 9])
 
 
 def by_hand(net: ResNet, inputs: Tensor, layer: str) -> Tensor:
-    """Cut the network behind a stage, and differentiate its second half by its own input."""
+    """Cut the network after a stage, and differentiate its second half by its own input."""
     net.eval()
     head = [*STAGES[: STAGES.index(layer) + 1]]
     x = net.stem(inputs)

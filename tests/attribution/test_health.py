@@ -146,7 +146,7 @@ def red_or_green(head: list[list[float]]) -> nn.Sequential:
     return net
 
 
-def coloured() -> tuple[Known, Known]:
+def colored() -> tuple[Known, Known]:
     """Red (class 0) and green (class 1) blocks of 2x3 in 6x8 pixels: one an image, then both; 70 of each."""
     masks = torch.zeros(70, 2, 6, 8, dtype=torch.bool)
     masks[:, 0, 1:3, 0:3] = True
@@ -162,7 +162,7 @@ def coloured() -> tuple[Known, Known]:
 
 
 def test_health_of_maps_that_are_the_masks() -> None:
-    found = health(red_or_green([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), *coloured(), layer="0", seed=0)
+    found = health(red_or_green([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]), *colored(), layer="0", seed=0)
     assert found.pointing_game == 1
     assert found.energy_ratio == pytest.approx(6 * 8 / 6)  # all heat on 6 of 48 pixels
     assert found.class_discriminative == 1
@@ -170,7 +170,7 @@ def test_health_of_maps_that_are_the_masks() -> None:
 
 
 def test_health_of_maps_that_point_at_the_other_class() -> None:
-    found = health(red_or_green([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]), *coloured(), layer="0", seed=0)
+    found = health(red_or_green([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]), *colored(), layer="0", seed=0)
     assert found[:3] == (0, 0, 0)
 
 
@@ -178,7 +178,7 @@ def test_health_leaves_modes_gradients_and_statistics() -> None:
     net = small_net()
     net[1].eval()  # a module of its own mode in a network that trains
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    health(net, *coloured(), layer="0", seed=0)
+    health(net, *colored(), layer="0", seed=0)
     assert [module.training for module in net.children()] == [True, False, True, True, True, True]
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert all(parameter.grad is None for parameter in net.parameters())

@@ -7,7 +7,7 @@ import torch
 from src.attribution.maps import (
     HEAT,
     SIGNED,
-    colour,
+    color,
     has_evidence,
     heat,
     heat_overlay,
@@ -45,14 +45,14 @@ def test_signed_maps_share_one_scale_and_keep_zero() -> None:
     assert signed(maps, (1, 2)).tolist() == [[[[0.5, 0.0]], [[-1.0, 0.25]]], [[[0.0, 0.0]], [[0.0, 0.0]]]]
 
 
-def test_colours_are_the_maps_own_ends() -> None:
-    ends = colour(torch.tensor([[0.0, 1.0]]), HEAT)
+def test_colors_are_the_maps_own_ends() -> None:
+    ends = color(torch.tensor([[0.0, 1.0]]), HEAT)
     assert ends.shape == (3, 1, 2)
     torch.testing.assert_close(ends[:, 0, 0], torch.tensor([0.001462, 0.000466, 0.013866]))  # inferno's first
     torch.testing.assert_close(ends[:, 0, 1], torch.tensor([0.988362, 0.998364, 0.644924]))  # and last
     for_it, against = (
-        colour(torch.tensor([[1.0]]), SIGNED)[:, 0, 0],
-        colour(torch.tensor([[0.0]]), SIGNED)[:, 0, 0],
+        color(torch.tensor([[1.0]]), SIGNED)[:, 0, 0],
+        color(torch.tensor([[0.0]]), SIGNED)[:, 0, 0],
     )
     assert for_it[0] > for_it[2], "orange: more red than blue"
     assert against[2] > against[1], "purple: more blue than green"

@@ -134,7 +134,7 @@ def test_hints_are_said_once(run_tiny: Callable[..., Path], caplog: pytest.LogCa
     assert len(hints) == 2
     assert hints[0].startswith("hint: after epoch 1 training accuracy is ")
     assert "optimizer.lr=1e-09 is too large if the loss jumps about, too small if it hardly moves" in hints[0]
-    assert "of the channels behind " in hints[1]
+    assert "of the channels after " in hints[1]
 
 
 def test_a_channel_that_fires_on_a_later_image_of_the_batch_is_not_dead(
@@ -155,7 +155,7 @@ def test_a_channel_that_fires_on_a_later_image_of_the_batch_is_not_dead(
     assert sizes == [FEW, FEW, 40]
     assert not caplog.messages
     guards.look_for_dead_units(net, dark)
-    assert caplog.messages[0].startswith("hint: 100% of the channels behind 1 are zero on a whole batch")
+    assert caplog.messages[0].startswith("hint: 100% of the channels after 1 are zero on a whole batch")
     guards.look_for_dead_units(net, dark)
     assert sizes == [FEW, FEW, 40, FEW, 40], "it is said once, and not looked for again"
 

@@ -20,7 +20,7 @@ X = {"x": FloatDistribution(0.0, 1.0)}
 
 @pytest.fixture
 def trial() -> optuna.Trial:
-    """The sixth trial, behind five whose val/acc is 0.5, 0.6, 0.7, 0.8, 0.9 after each of three epochs."""
+    """The sixth trial, after five whose val/acc is 0.5, 0.6, 0.7, 0.8, 0.9 after each of three epochs."""
     study = optuna.create_study(direction="maximize", pruner=optuna.pruners.MedianPruner())
     for value in (0.5, 0.6, 0.7, 0.8, 0.9):
         curve = dict.fromkeys((1, 2, 3), value)

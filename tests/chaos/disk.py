@@ -31,7 +31,7 @@ def small_disk(folder: Path) -> Iterator[bool]:
 
 
 def filled(bench: Bench, rng: random.Random, variant: list[str], disk: Path, *, left: int) -> list[str]:
-    """Fill the disk up to `left` bytes in the middle of a run; it must stop in one line, and go on later."""
+    """Fill the disk up to `left` bytes in the middle of a run; it must stop in one line, and resume later."""
     whole, ballast, users = bench.whole(variant), disk / "ballast", disk / "the user's"
     users.write_text("kept")
     with bench.start(disk, *ARGS, *variant) as running:

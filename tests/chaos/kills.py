@@ -1,4 +1,4 @@
-"""Processes that are killed, or asked to end, at random moments of a training, and go on."""
+"""Processes that are killed, or asked to end, at random moments of a training, and continue."""
 
 import os
 import random
@@ -24,7 +24,7 @@ class TooLate(Exception):
 
 
 def killed(bench: Bench, rng: random.Random, variant: list[str], out: Path, *, in_write: bool) -> Outcome:
-    """Kill -9 at a random moment of the run, or while a checkpoint is being written; then go on.
+    """Kill -9 at a random moment of the run, or while a checkpoint is being written; then continue.
 
     Raises:
         TooLate: the run was done.
@@ -46,7 +46,7 @@ def killed(bench: Bench, rng: random.Random, variant: list[str], out: Path, *, i
 
 
 def finish(bench: Bench, rng: random.Random, variant: list[str], out: Path, whole: Path) -> list[str]:
-    """Go on, by the folder or by the same command, to the end; what is then not as in `whole`."""
+    """Continue, by the folder or by the same command, to the end; what is then not as in `whole`."""
     folders = run_folders(out)
     begun = bool(folders) and (folders[-1] / "config.json").is_file()
     by_folder = begun and rng.random() < 0.5
@@ -92,6 +92,6 @@ def asked(
         seconds = time.monotonic() - began
     lost = [] if done.code == 128 + number else [f"exit code {done.code}, not {128 + number}"]
     lost += (
-        [] if "saved behind step" in done.stdout else [f"it did not say that it saved: {done.stdout[-300:]}"]
+        [] if "saved after step" in done.stdout else [f"it did not say that it saved: {done.stdout[-300:]}"]
     )
     return seconds, Outcome(struck(out), lost + finish(bench, rng, variant, out, whole))

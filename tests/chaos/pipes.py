@@ -13,7 +13,7 @@ from tests.same_run import differences
 
 
 def without_reader(bench: Bench, variant: list[str], out: Path) -> list[str]:
-    """Who reads the output leaves after a line, as `| head -1` does: the run goes on to its end."""
+    """Who reads the output leaves after a line, as `| head -1` does: the run continues to its end."""
     whole = bench.whole(variant)
     with subprocess.Popen(
         [sys.executable, "-m", "src.train", *ARGS, *variant],
@@ -34,7 +34,7 @@ def without_reader(bench: Bench, variant: list[str], out: Path) -> list[str]:
 
 
 def second_process(bench: Bench, variant: list[str], out: Path) -> list[str]:
-    """A second process that would go on in the folder of a run that is being trained is sent away."""
+    """A second process that would continue in the folder of a run that is being trained is sent away."""
     whole = bench.whole(variant)
     with bench.start(out, *ARGS, *variant) as running:
         until(running, lambda: any(out.glob("*/runs/*/metrics.csv")))

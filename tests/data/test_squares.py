@@ -54,7 +54,7 @@ def test_one_square_is_noise_outside_and_its_texture_inside() -> None:
     np.testing.assert_array_equal(images[~masks], without[~masks])
     moved = images[masks].astype(int) - without[masks] // 2
     assert set(np.unique(moved)) == {0, 128}
-    assert (moved == moved[:, :1]).all(), "bright and dark are the same for the three colours"
+    assert (moved == moved[:, :1]).all(), "bright and dark are the same for the three colors"
     for image, label, mask in zip(images, labels, masks, strict=True):
         assert texture_frequencies(image, mask) == FREQUENCIES[list(TEXTURES)[label]]
 

@@ -31,8 +31,8 @@ BOTH = (Answer("predicted", "dog", 0.97), Answer("actual", "cat", 0.02))
 CASE = Case(PICTURE, BOTH)
 
 
-def plain(width: int, height: int, colour: str) -> Image.Image:
-    return Image.new("RGB", (width, height), colour)
+def plain(width: int, height: int, color: str) -> Image.Image:
+    return Image.new("RGB", (width, height), color)
 
 
 def test_a_tile_shows_the_pixels_sharply() -> None:
@@ -77,8 +77,8 @@ def test_a_mistake_is_the_image_above_its_words() -> None:
     block = captioned(CASE)
     np.testing.assert_array_equal(np.asarray(block)[:TILE, :TILE], np.asarray(tile(PICTURE)))
     blue, orange = (0, 0x72, 0xB2), (0xC4, 0x4E, 0)
-    colours = {colour for _, colour in block.crop((0, TILE, TILE, block.height)).getcolors(10_000) or []}
-    assert {blue, orange} <= colours
+    colors = {color for _, color in block.crop((0, TILE, TILE, block.height)).getcolors(10_000) or []}
+    assert {blue, orange} <= colors
 
 
 def test_grad_cam_tiles_are_the_overlays_of_their_maps() -> None:

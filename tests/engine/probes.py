@@ -7,7 +7,7 @@ import torch
 
 
 class FailIn(L.Callback):
-    """Raise in one of several processes, in front of a training step."""
+    """Raise in one of several processes, before a training step."""
 
     def __init__(self, *, rank: int, step: int) -> None:
         self.rank, self.step = rank, step

@@ -23,7 +23,7 @@ class BreakInSecondEpoch(L.Callback):
 
 
 class CopyFolder(L.Callback):
-    """Copy the run's folder as it lies on the disk behind a step: what a kill at that moment would leave."""
+    """Copy the run's folder as it lies on the disk after a step: what a kill at that moment would leave."""
 
     def __init__(self, folder: str, to: str, step: int) -> None:
         self.folder, self.to, self.step = folder, to, step

@@ -1,7 +1,7 @@
-"""A run that was cut off goes on in its own folder, and ends as if nothing had been.
+"""A run that was cut off continues in its own folder, and ends as if nothing had been.
 
 A kill is what it leaves on the disk: copies of a run's folder at chosen moments, made while the run that
-nothing disturbs goes on beside them.
+nothing disturbs continues beside them.
 """
 
 import shutil
@@ -31,7 +31,7 @@ SHORT = [
 ]
 VARIANTS = [
     ["norm=bn", "optimizer=adamw", "optimizer.lr=0.01", "scheduler=onecycle", "average=ema"],
-    # the rate falls behind epochs 2 and 4 if no epoch may pass without a rise of a whole accuracy
+    # the rate falls after epochs 2 and 4 if no epoch may pass without a rise of a whole accuracy
     ["norm=ln", "optimizer=sgd", "scheduler=plateau", "scheduler.patience=0", "+scheduler.threshold=1.0"],
     ["optimizer=muon", "scheduler=triangular", "module.lr_factors.head=2.0", "average=lookahead"],
 ]
@@ -61,7 +61,7 @@ def run(experiment: Experiment, folder: Path) -> Path:
 
 
 def copies_at(steps: dict[str, int], tmp_path: Path) -> list[str]:
-    """Overrides that copy the folder of the run in `tmp_path/whole` behind these steps."""
+    """Overrides that copy the folder of the run in `tmp_path/whole` after these steps."""
     return [
         f"+callbacks.copy_{name}={{_target_: tests.engine.stop.CopyFolder, folder: '{tmp_path}/whole', "
         f"to: '{tmp_path}/{name}', step: {step}}}"
@@ -100,7 +100,7 @@ def test_max_steps_end_no_epoch_twice(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", MID_EPOCH, ids=lambda variant: variant[0])
 def test_a_run_goes_on_in_the_middle_of_an_epoch(variant: list[str], tmp_path: Path) -> None:
-    """Checkpoints lie behind steps 2, 6, 10 of epochs of four steps, and behind epochs."""
+    """Checkpoints lie after steps 2, 6, 10 of epochs of four steps, and after epochs."""
     variant = [*variant, "callbacks.last.every_n_steps=2"]
     killed = {"second_epoch": 7, "last_step": 12, "first_epoch": 3}
     whole = run(compose(*SHORT, *variant, *copies_at(killed, tmp_path)), tmp_path / "whole")
@@ -131,7 +131,7 @@ def test_a_damaged_checkpoint_is_left_out(tmp_path: Path, caplog: pytest.LogCapt
     before = sorted((tmp_path / "lost").rglob("*"))
     with pytest.raises(RunFailed):
         run(compose(*SHORT, *variant), tmp_path / "lost")
-    assert "are damaged: nothing is left to go on from" in caplog.records[-1].message
+    assert "are damaged: nothing to resume from" in caplog.records[-1].message
     assert sorted((tmp_path / "lost").rglob("*")) == before
 
 
@@ -169,7 +169,7 @@ def test_a_kill_between_best_and_last_goes_on_from_the_best(
 @pytest.mark.slow
 def test_a_kill_in_the_test_leaves_nothing_to_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = ["callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=8"]
-    stop += ["+callbacks.early_stopping.min_delta=1.0"]  # never reached: stops behind epoch 2
+    stop += ["+callbacks.early_stopping.min_delta=1.0"]  # never reached: stops after epoch 2
     only = [o for o in SHORT if not o.startswith(("callbacks", "trainer.max_epochs"))]
     start = RunCheckpoint.on_test_start
 

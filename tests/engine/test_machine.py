@@ -58,7 +58,7 @@ print(faults() - before)
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted as Linux does")
 def test_kept_memory_is_not_asked_for_again() -> None:
-    # A tensor of 64 MiB is 16,384 pages of 4 KiB; each of four steps meets all of them anew, or none
+    # A tensor of 64 MiB is 16,384 pages of 4 KiB; each of four steps meets all of them again, or none
     if not machine.keep_freed_memory():
         pytest.skip("no glibc here")
     page = os.sysconf("SC_PAGE_SIZE")

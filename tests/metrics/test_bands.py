@@ -9,7 +9,7 @@ from src.models.cost import training_pflop
 
 
 def test_a_band_is_mean_lowest_and_highest_of_the_runs_that_are_there() -> None:
-    # At 2 the second run diverged, at 3 only the first one goes on; at 4 nothing is finite
+    # At 2 the second run diverged, at 3 only the first one continues; at 4 nothing is finite
     runs = [{1: 0.2, 2: 0.5, 3: 0.6, 4: nan}, {1: 0.4, 2: nan}, {1: 0.9, 2: 0.7, 4: inf}]
     got = band(runs)
     assert got.x == [1, 2, 3]

@@ -12,7 +12,7 @@ from src.models.whitening import Whitening, patch_filters
 
 
 def correlated_images(count: int = 64) -> torch.Tensor:
-    """Noise that is smeared over neighbours and colours, so that patches have something to decorrelate."""
+    """Noise that is smeared over neighbours and colors, so that patches have something to decorrelate."""
     noise = torch.randn(count, 3, 9, 11, generator=torch.Generator().manual_seed(0))
     return F.avg_pool2d(noise, 2, 1) + 0.5 * noise.mean(1, keepdim=True)[..., :-1, :-1]
 
@@ -41,7 +41,7 @@ def test_the_stem_is_frozen_but_for_its_bias_and_sees_both_signs() -> None:
 
 
 def test_macs_and_parameters_by_hand() -> None:
-    # 32x32 -> 31 (2x2 patches) -> 15 -> 7 -> 3; conv1 of a block runs in front of its pool
+    # 32x32 -> 31 (2x2 patches) -> 15 -> 7 -> 3; conv1 of a block runs before its pool
     macs = 12 * 24 * 31**2 + 9 * 24 * 64 * 31**2 + 9 * 64 * 64 * 15**2
     macs += 9 * 64 * 256 * 15**2 + 2 * 9 * 256 * 256 * 7**2 + 9 * 256 * 256 * 3**2 + 2560
     assert count_macs(SpeedNet(10), 32) == macs

@@ -213,7 +213,7 @@ def test_nothing_changes_bit_by_bit(make: Callable[..., torch.optim.Optimizer], 
     assert all(seen[-1][key] != before[key] for key in before), "the sweep itself trains"
     assert everything(net, optimizer) == before
 
-    # A copy that never saw the test goes on to the same losses
+    # A copy that never saw the test continues to the same losses
     twin = Noisy()
     twin.load_state_dict(net.state_dict())
     twin.layers[1].eval()

@@ -12,7 +12,7 @@ from src.compare.about import settings
 from src.compare.atlas import plan_atlas
 from src.compare.charts import Told, cost_charts, learning_curves, step_charts
 from src.compare.classes import class_table
-from src.compare.figures import colour, dash
+from src.compare.figures import color, dash
 from src.compare.histories import read_history
 from src.compare.leaderboard import leaderboard
 from src.compare.report import write_report
@@ -112,7 +112,7 @@ def test_settings_are_those_of_the_run() -> None:
 
 
 def test_no_two_of_twelve_variants_look_alike() -> None:
-    assert len({(colour(rank), dash(rank)) for rank in range(12)}) == 12
+    assert len({(color(rank), dash(rank)) for rank in range(12)}) == 12
 
 
 def test_cost_is_mean_time_and_six_operations_a_mac(sweep: Path) -> None:
@@ -219,12 +219,12 @@ def test_the_page_in_a_browser_without_a_network(sweep: Path) -> None:
         lines = {name: (x, y) for name, x, y, _ in page.evaluate(LINES, "Validation accuracy")}
         assert lines["norm=bn"] == ([1, 2, 3], pytest.approx([30, 50, 60]))
         assert lines["norm=ln"] == ([1, 2, 3], pytest.approx([40, 60, 85]))
-        colours = [
-            {name: colour for name, _, _, colour in page.evaluate(LINES, title)}
+        colors = [
+            {name: color for name, _, _, color in page.evaluate(LINES, title)}
             for title in ("Validation accuracy", "Accuracy against training time", "Learning rate")
         ]
-        assert colours[0] == colours[1] == colours[2]
-        assert len(set(colours[0].values())) == 3
+        assert colors[0] == colors[1] == colors[2]
+        assert len(set(colors[0].values())) == 3
 
         variants = (
             "[...document.querySelectorAll('#leaderboard tbody .variant')].map(c => c.innerText.trim())"

@@ -1,19 +1,19 @@
 "use strict";
 const charts = [...document.querySelectorAll(".chart")];
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-// The colours of the page, as plotly's layout wants them
+// The colors of the page, as plotly's layout wants them
 function theme() {
   const axis = (name) => ({
-    [`${name}.gridcolor`]: colour("--line"),
-    [`${name}.linecolor`]: colour("--faint"),
-    [`${name}.tickcolor`]: colour("--faint"),
+    [`${name}.gridcolor`]: color("--line"),
+    [`${name}.linecolor`]: color("--faint"),
+    [`${name}.tickcolor`]: color("--faint"),
   });
   return {
-    "font.color": colour("--faint"),
-    "hoverlabel.bgcolor": colour("--soft"),
-    "hoverlabel.font.color": colour("--ink"),
-    "hoverlabel.bordercolor": colour("--faint"),
+    "font.color": color("--faint"),
+    "hoverlabel.bgcolor": color("--soft"),
+    "hoverlabel.font.color": color("--ink"),
+    "hoverlabel.bordercolor": color("--faint"),
     ...axis("xaxis"),
     ...axis("yaxis"),
   };
