@@ -30,8 +30,8 @@ from torch.nn import functional as F
 
 from benchmarks.training.table import ratios, spread
 from src.config.build import build
-from src.config.whole_file import whole_file
 from src.data.datamodule import ImageDataModule
+from src.files import atomic_write
 from src.notebook import compose, train_in
 from src.runs.summary import read_summary
 
@@ -93,7 +93,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         json.dump(content, file, indent=2)
 
 
@@ -382,7 +382,7 @@ def check(how: Settings, command: Callable[[str], list[str]]) -> dict[str, Any]:
         result["parts"][part] = {"state": state, "part_seconds": seconds, **read_json(path)}
         print(f"{part}: {result['parts'][part]['state']}, {seconds} s", flush=True)
         write_json(how.out / "result.json", result)
-        with whole_file(how.out / "table.md") as file:
+        with atomic_write(how.out / "table.md") as file:
             file.write(table(result))
     return result
 

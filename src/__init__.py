@@ -1,5 +1,5 @@
-"""The bench, to be read in this order: signals, config, data, models, optim, attribution, metrics, drawing,
-runs, engine, callbacks, train. Then the tools, each a folder or a file. tests/test_layout.py keeps the order.
+"""The bench. Read it in this order: signals, files, config, data, models, optim, attribution, metrics,
+drawing, runs, engine, callbacks, train. Then the tools, each a folder or a file (tests/test_layout.py).
 """
 
 import os

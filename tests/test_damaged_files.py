@@ -16,11 +16,11 @@ from src.compare.leaderboard import leaderboard
 from src.compare.mean_runs import read_curves
 from src.compare.results_files import write_csv
 from src.compare.runs import find_runs
+from src.config.checked_json import dump_checked, load_checked
 from src.config.errors import ConfigError
 from src.config.finished import read_config
 from src.config.identity import identity
 from src.config.multirun import opening
-from src.config.sealed import opened, sealed
 from src.config.sweep import Sweep, read, runs_in
 from src.data.cifar import cifar
 from src.notebook import compose
@@ -59,7 +59,7 @@ def runs(tmp_path: Path) -> Path:
             )
             config = json.loads((run / "config.json").read_text())
             facts = read_summary(run) | {"identity": identity(config)}
-            (run / "summary.json").write_text(sealed(facts), encoding="utf-8")
+            (run / "summary.json").write_text(dump_checked(facts), encoding="utf-8")
             table(
                 run / "predictions.csv", [row | {"label_name": "a", "prediction_name": "b"} for row in rows]
             )
@@ -149,9 +149,9 @@ def test_sealed_by_hand() -> None:
     # printf '{"10":"\\u00fc","a":{"b":[1,2.5,null]}}' | sha256sum
     content = {"a": {"b": (1, 2.5, None)}, 10: "ü"}
     want = "74d7820e51e71a80941986ab4ce5cd978743d407332fd4f52871930eafed1381"
-    assert json.loads(sealed(content))["checksum"] == want
-    assert opened(sealed(content)) == {"a": {"b": [1, 2.5, None]}, "10": "ü"}
-    assert opened(json.dumps({"checksum": want, "10": "ü", "a": {"b": [1, 2.5, None]}}))
+    assert json.loads(dump_checked(content))["checksum"] == want
+    assert load_checked(dump_checked(content)) == {"a": {"b": [1, 2.5, None]}, "10": "ü"}
+    assert load_checked(json.dumps({"checksum": want, "10": "ü", "a": {"b": [1, 2.5, None]}}))
 
 
 @pytest.mark.parametrize("name", ["metrics.csv", "predictions.csv", "updates.csv"])

@@ -9,7 +9,19 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 ORDER = (
-    *("signals", "config", "data", "models", "optim", "attribution", "metrics", "drawing", "runs", "engine"),
+    *(
+        "signals",
+        "files",
+        "config",
+        "data",
+        "models",
+        "optim",
+        "attribution",
+        "metrics",
+        "drawing",
+        "runs",
+        "engine",
+    ),
     *("callbacks", "train", "notebook"),
 )
 # What training does not need: nothing above imports them, and they do not import each other

@@ -107,10 +107,10 @@ class LastCheckpoint(RunCheckpoint):
     ) -> None:
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        asked = agreed(trainer, self.held.number is not None)
+        asked = any_rank(trainer, self.held.number is not None)
         # A run of a few batches over and over has Lightning's own order, which cannot continue in its middle
         within = batch_idx > 0 and not trainer.overfit_batches  # type: ignore[attr-defined]
-        if within and (asked or agreed(trainer, self.is_due(trainer))):
+        if within and (asked or any_rank(trainer, self.is_due(trainer))):
             self.save_within(trainer)
         if asked:
             self.leave(trainer)
@@ -151,7 +151,7 @@ class LastCheckpoint(RunCheckpoint):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         self.release.close()
-        if agreed(trainer, self.held.number is not None):
+        if any_rank(trainer, self.held.number is not None):
             self.leave(trainer)
 
     def on_exception(
@@ -181,7 +181,7 @@ def begin_next_epoch(loop: _FitLoop) -> None:
     _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]  # _FitLoop's own keeps it True
 
 
-def agreed(trainer: L.Trainer, here: bool) -> bool:
+def any_rank(trainer: L.Trainer, here: bool) -> bool:
     """Whether one of the run's processes says so: all must do the same."""
     return trainer.strategy.reduce_boolean_decision(here, all=False) if trainer.world_size > 1 else here
 

@@ -13,7 +13,7 @@ import numpy as np
 from src.compare.atlas_choice import Choice, choose
 from src.compare.runs import Run
 from src.compare.variants import Variant
-from src.metrics.answers import Answers
+from src.metrics.answers import SavedPredictions
 from src.runs.predictions import NAME, read_answers
 from src.runs.summary import one_line
 
@@ -44,7 +44,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Shelf:
+class ImageGroup:
     """Images of one kind: see `src.compare.atlas_choice.Choice`; `alone` is the place of a variant."""
 
     alone: int | None
@@ -59,7 +59,7 @@ class Atlas:
 
     variants: Sequence[Variant] = ()
     runs: Sequence[Run] = ()
-    shelves: Sequence[Shelf] = ()
+    shelves: Sequence[ImageGroup] = ()
     notes: Sequence[str] = field(default_factory=list)
 
 
@@ -70,7 +70,7 @@ def plan_atlas(ranked: Sequence[Variant]) -> Atlas:
         ranked: variants, the best first: the first eight that can be used are shown.
     """
     notes: list[str] = []
-    found: list[tuple[Variant, list[Answers]]] = []
+    found: list[tuple[Variant, list[SavedPredictions]]] = []
     usable = [variant for variant in ranked if variant.counted]
     for variant in usable:
         if len(found) == SHOWN:
@@ -97,7 +97,7 @@ def plan_atlas(ranked: Sequence[Variant]) -> Atlas:
     )
 
 
-def same_test_set(found: Sequence[tuple[Variant, list[Answers]]]) -> bool:
+def same_test_set(found: Sequence[tuple[Variant, list[SavedPredictions]]]) -> bool:
     """Whether all runs are configured for the same test images and met the same labels."""
     configs = {json.dumps(test_set(run), sort_keys=True) for variant, _ in found for run in variant.counted}
     labels = [run.labels for _, answers in found for run in answers]
@@ -109,7 +109,7 @@ def test_set(run: Run) -> dict[str, object]:
     return {key: value for key, value in run.config.items() if key.startswith(TEST_SET)}
 
 
-def shelf(choice: Choice, said: Sequence[Answers]) -> Shelf:
+def shelf(choice: Choice, said: Sequence[SavedPredictions]) -> ImageGroup:
     """A kind of images with what the representatives said about them."""
     rows = []
     for k in choice.images.tolist():
@@ -123,4 +123,4 @@ def shelf(choice: Choice, said: Sequence[Answers]) -> Shelf:
             for one in said
         ]
         rows.append(Row(k, said[0].class_names[said[0].labels[k]], cells))
-    return Shelf(choice.alone, choice.right, choice.num_images, rows)
+    return ImageGroup(choice.alone, choice.right, choice.num_images, rows)

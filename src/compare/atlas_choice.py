@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.metrics.answers import Answers
+from src.metrics.answers import SavedPredictions
 
 
 class Choice(NamedTuple):
@@ -24,7 +24,9 @@ class Choice(NamedTuple):
     num_images: int
 
 
-def choose(variants: Sequence[Sequence[Answers]], *, common: int = 6, others: int = 18) -> list[Choice]:
+def choose(
+    variants: Sequence[Sequence[SavedPredictions]], *, common: int = 6, others: int = 18
+) -> list[Choice]:
     """Images that every run of every variant gets wrong; then, for each variant, those that it alone gets
     wrong (in all its runs, while all runs of the others are right) and those that it alone gets right.
 

@@ -25,7 +25,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Told:
+class VariantHistory:
     """A variant's name and rank, and what its completed runs' files say."""
 
     name: str
@@ -44,7 +44,7 @@ class Told:
         return band([of(history) for history in self.histories])
 
 
-def learning_curves(told: Sequence[Told]) -> list[Chart]:
+def learning_curves(told: Sequence[VariantHistory]) -> list[Chart]:
     """Accuracy and loss of validation and training by epoch."""
     return drawn(
         Chart("Validation accuracy", by_epoch(told, "val/acc", "accuracy (%)", scale=100, form=".2f")),
@@ -58,13 +58,13 @@ TRAIN = "Mean over an epoch of augmented images, while the weights change."
 
 
 def by_epoch(
-    told: Sequence[Told], metric: str, y: str, *, scale: float = 1.0, form: str = ".4g"
+    told: Sequence[VariantHistory], metric: str, y: str, *, scale: float = 1.0, form: str = ".4g"
 ) -> go.Figure:
     lines = [one.line(one.epochs(metric)) for one in told]
     return comparison_figure(lines, x="epochs done", y=y, scale=scale, form=form, whole=True)
 
 
-def cost_charts(told: Sequence[Told]) -> list[Chart]:
+def cost_charts(told: Sequence[VariantHistory]) -> list[Chart]:
     """Validation accuracy against training time and against training compute."""
     seconds = [one.epochs("train/seconds") for one in told]
     pflop = [one.epochs("pflop") for one in told]
@@ -78,7 +78,7 @@ TIME = "Seeds at the same epoch stand at their mean time, without validation, on
 FLOP = "Floating-point operations on all images seen: 6 for each MAC, 2 forward and 4 backward."
 
 
-def by_cost(told: Sequence[Told], costs: Sequence[Band], x: str, units: Units) -> go.Figure:
+def by_cost(told: Sequence[VariantHistory], costs: Sequence[Band], x: str, units: Units) -> go.Figure:
     size, unit = unit_for(max((value for cost in costs for value in cost.mean), default=0.0), units)
     lines = [
         one.line(against(one.epochs("val/acc"), scaled(cost, 1 / size)))
@@ -87,7 +87,7 @@ def by_cost(told: Sequence[Told], costs: Sequence[Band], x: str, units: Units) -
     return comparison_figure(lines, x=f"{x} ({unit})", y="validation accuracy (%)", scale=100, form=".2f")
 
 
-def step_charts(told: Sequence[Told]) -> list[Chart]:
+def step_charts(told: Sequence[VariantHistory]) -> list[Chart]:
     """Learning rate and size of the weight updates by step."""
     rates = [one.line(one.steps(lambda history: history.lr)) for one in told]
     updates = [one.line(positive(one.steps(lambda history: history.updates))) for one in told]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.metrics.answers import Answers, class_accuracy, total_confusion
+from src.metrics.answers import SavedPredictions, class_accuracy, total_confusion
 from src.metrics.errors import confused_pairs
 
 CLASSES = 20  # rows shown of a dataset with more classes
@@ -42,7 +42,7 @@ class Confusion:
     share: float
 
 
-def class_table(variants: Sequence[Sequence[Answers]]) -> ClassTable:
+def class_table(variants: Sequence[Sequence[SavedPredictions]]) -> ClassTable:
     """Accuracy by class of each variant's runs together, beside that of the first variant."""
     names = class_names(variants)
     percent = 100 * np.stack(
@@ -63,12 +63,12 @@ def class_table(variants: Sequence[Sequence[Answers]]) -> ClassTable:
     return ClassTable([names[k] for k in kept], rows, len(names))
 
 
-def most_confused(runs: Sequence[Answers], names: Sequence[str]) -> list[Confusion]:
+def most_confused(runs: Sequence[SavedPredictions], names: Sequence[str]) -> list[Confusion]:
     """A variant's most frequent mistakes, the most frequent first."""
     pairs = confused_pairs(total_confusion(runs, len(names)), PAIRS)
     return [Confusion(names[pair.actual], names[pair.predicted], 100 * pair.share) for pair in pairs]
 
 
-def class_names(variants: Sequence[Sequence[Answers]]) -> Sequence[str]:
+def class_names(variants: Sequence[Sequence[SavedPredictions]]) -> Sequence[str]:
     """Of all classes: the longest list, for a run that never met the last class does not know it."""
     return max((run.class_names for runs in variants for run in runs), key=len)

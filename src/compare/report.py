@@ -21,15 +21,15 @@ from plotly.offline import get_plotlyjs
 
 from src.compare.about import caveats, commands, settings
 from src.compare.atlas import Atlas, plan_atlas, same_test_set
-from src.compare.charts import Told, cost_charts, learning_curves, step_charts
+from src.compare.charts import VariantHistory, cost_charts, learning_curves, step_charts
 from src.compare.classes import class_names, class_table, most_confused
 from src.compare.figures import color, dash
 from src.compare.histories import read_history
 from src.compare.leaderboard import Leaderboard, Row
 from src.compare.runs import Run
-from src.config.whole_file import write_text
 from src.drawing.mistakes import percent
-from src.metrics.answers import Answers
+from src.files import write_text
+from src.metrics.answers import SavedPredictions
 from src.runs.predictions import NAME as PREDICTIONS
 from src.runs.predictions import read_answers
 from src.runs.summary import one_line
@@ -133,17 +133,17 @@ def title(board: Leaderboard) -> str:
 Problem = tuple[str, Run, str]  # variant, run, and what is missing
 
 
-def histories(entries: Sequence[Entry]) -> tuple[list[Told], list[Problem]]:
+def histories(entries: Sequence[Entry]) -> tuple[list[VariantHistory], list[Problem]]:
     """What the completed runs' files say about their training, and what they do not."""
     told, problems = [], []
     for entry in entries:
         read = [(run, read_history(run)) for run in entry.row.variant.counted]
-        told.append(Told(entry.name, entry.place, [history for _, history in read]))
+        told.append(VariantHistory(entry.name, entry.place, [history for _, history in read]))
         problems += [(entry.name, run, problem) for run, history in read for problem in history.problems]
     return told, problems
 
 
-def answers(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, list[Answers]]], list[Problem]]:
+def answers(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, list[SavedPredictions]]], list[Problem]]:
     """What the completed runs said about the test images; a variant without any is left out."""
     said, problems = [], []
     for entry in entries:
@@ -170,7 +170,7 @@ def by_variant(problems: Sequence[Problem]) -> dict[tuple[str, str], list[Run]]:
     return found
 
 
-def confusions(said: Sequence[tuple[Entry, list[Answers]]]) -> list[tuple[Entry, Any]]:
+def confusions(said: Sequence[tuple[Entry, list[SavedPredictions]]]) -> list[tuple[Entry, Any]]:
     """The most frequent mistakes of each variant."""
     names = class_names([runs for _, runs in said])
     return [(entry, most_confused(runs, names)) for entry, runs in said]

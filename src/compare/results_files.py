@@ -9,7 +9,7 @@ from urllib.parse import quote
 from src.compare.leaderboard import Leaderboard, Row
 from src.compare.results import Column, columns, notes
 from src.compare.variants import written
-from src.config.whole_file import write_text
+from src.files import write_text
 
 CSV, MARKDOWN = "results.csv", "results.md"
 

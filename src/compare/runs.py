@@ -10,9 +10,9 @@ from glob import glob
 from pathlib import Path
 from typing import Any
 
+from src.config.checked_json import load_checked
 from src.config.identity import NAME as CONFIG
 from src.config.identity import identity
-from src.config.sealed import opened
 from src.runs.summary import NAME as SUMMARY
 from src.runs.summary import read_summary
 from src.runs.table import shown
@@ -129,7 +129,7 @@ def read_config(path: Path, known: object) -> dict[str, Any]:
         ValueError, OSError: it cannot be read as one, or is not the one that the run was made of.
     """
     try:
-        config = opened(path.read_text(encoding="utf-8"))
+        config = load_checked(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path.name} is damaged ({error})") from None
     if known is not None and identity(config) != known:

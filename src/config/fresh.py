@@ -14,7 +14,7 @@ from src.config.resolvers import run_name
 WHERE = ("data.root=", "data.download=", "data.num_workers=", "paths.", "task_name=")
 
 
-def fresh_config(overrides: list[str], own: Mapping[str, str], *, command: str) -> DictConfig:
+def compose_config(overrides: list[str], own: Mapping[str, str], *, command: str) -> DictConfig:
     """The configuration that `src.train` would run, checked as it does; results go nowhere yet.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.config.sealed import finite
+from src.config.checked_json import finite
 
 NAME = "config.json"  # in a run's folder
 # The options first: what others repeat of them by interpolation comes after

@@ -18,8 +18,8 @@ from typing import NamedTuple
 
 from omegaconf import DictConfig
 
-from src.config.sealed import opened, sealed
-from src.config.whole_file import write_text
+from src.config.checked_json import dump_checked, load_checked
+from src.files import write_text
 
 FULL, HALF = "32-true", "bf16-mixed"
 WORTH_IT = 1.3  # on a CPU, times as fast as float32; below that the rounding is not worth it
@@ -104,12 +104,12 @@ def timing(cache_dir: str) -> Timing:
     """Time this processor once; the answer is kept in `cache_dir` for this processor and version of torch."""
     path = Path(cache_dir) / f"precision_{processor()}.json"
     try:
-        return Timing(**opened(path.read_text(encoding="utf-8")))
+        return Timing(**load_checked(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         found = measure()
         with suppress(OSError):  # then it is measured again the next time
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, sealed(found._asdict()))
+            write_text(path, dump_checked(found._asdict()))
         return found
 
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from src.config.checked_json import load_checked
 from src.config.errors import ConfigError
 from src.config.lock import lock
 from src.config.resolvers import make_folder, new_folder
-from src.config.sealed import opened
-from src.config.whole_file import write_text
+from src.files import write_text
 
 NAME = "sweep.json"
 SUMMARY = "summary.json"  # of a run
@@ -89,7 +89,7 @@ def job_number(run_dir: Path) -> int:
 def read(path: Path) -> dict[str, Any]:
     """A JSON file's content; nothing where it is damaged."""
     try:
-        return opened(path.read_text(encoding="utf-8"))
+        return load_checked(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 

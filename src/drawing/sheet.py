@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from src.config.whole_file import whole_file
+from src.files import atomic_write
 
 TILE = 128  # pixels, height and width of a picture on a sheet: CIFAR pixels become 4 x 4
 GAP = 6
@@ -135,5 +135,5 @@ def as_chw(image: Image.Image) -> np.ndarray:
 
 def save(picture: Png, folder: Path, name: str) -> None:
     """Leave a picture as `<name>.png`, never half-written."""
-    with whole_file(folder / f"{name}.png", "wb") as file:
+    with atomic_write(folder / f"{name}.png", "wb") as file:
         file.write(picture.content)

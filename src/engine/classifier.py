@@ -89,10 +89,10 @@ class Classifier(L.LightningModule):
         self.train_metrics, self.val_metrics, self.test_metrics = (StageMetrics() for _ in range(3))
         self.batch_loss = torch.tensor(0.0)
         self.tta_acc = ImageMean()
-        self.looked = False
+        self.plateau_stepped = False
         self.total_steps = 0  # known when the optimizer is made
         self.passes: Counter[int] = Counter()
-        self.going_on: dict[
+        self.resume_state: dict[
             str, Tensor
         ] = {}  # what a checkpoint had of an epoch's middle, until it continues
 
@@ -117,7 +117,7 @@ class Classifier(L.LightningModule):
         return logits
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        images, labels = self.lesson(*batch)
+        images, labels = self.training_batch(*batch)
         logits = self(images)
         loss: Tensor = self.loss(logits, labels)
         if self.l1:
@@ -126,7 +126,7 @@ class Classifier(L.LightningModule):
         self.measure("train", self.train_metrics, self.batch_loss, logits.detach(), labels)
         return loss
 
-    def lesson(self, images: Tensor, labels: Tensor) -> Batch:
+    def training_batch(self, images: Tensor, labels: Tensor) -> Batch:
         """What a step learns from, of a batch: at this time's size, and those that are selected."""
         if self.resize:
             images = self.resize(images, self.global_step / max(1, self.total_steps))
@@ -178,14 +178,14 @@ class Classifier(L.LightningModule):
         Lightning would do it after the checkpoint, and a resumed run would miss it.
         """
         self.trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
-        self.looked = True
+        self.plateau_stepped = True
 
     def on_train_epoch_start(self) -> None:
-        self.looked = False
+        self.plateau_stepped = False
 
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Advance the schedule, unless it has looked at this epoch already."""
-        if not self.looked:
+        if not self.plateau_stepped:
             super().lr_scheduler_step(scheduler, metric)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -201,19 +201,19 @@ class Classifier(L.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.passes = Counter(checkpoint.get("passes", {}))
-        self.going_on = {
+        self.resume_state = {
             key: checkpoint[key] for key in ("sums", "random", "random_cuda") if key in checkpoint
         }
 
     def on_train_start(self) -> None:
         """Continue in the state that random numbers and an epoch's sums were in."""
-        if "sums" in self.going_on and self.trainer.is_global_zero:  # the others have nothing to add
-            self.train_metrics.sums = self.going_on["sums"].to(self.device)
-        if "random" in self.going_on:
-            torch.set_rng_state(self.going_on["random"].cpu())
-        if "random_cuda" in self.going_on and self.device.type == "cuda":
-            torch.cuda.set_rng_state(self.going_on["random_cuda"].cpu(), self.device)
-        self.going_on = {}
+        if "sums" in self.resume_state and self.trainer.is_global_zero:  # the others have nothing to add
+            self.train_metrics.sums = self.resume_state["sums"].to(self.device)
+        if "random" in self.resume_state:
+            torch.set_rng_state(self.resume_state["random"].cpu())
+        if "random_cuda" in self.resume_state and self.device.type == "cuda":
+            torch.cuda.set_rng_state(self.resume_state["random_cuda"].cpu(), self.device)
+        self.resume_state = {}
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer of the network's parameters, each with its learning rate and weight decay."""

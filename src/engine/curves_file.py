@@ -10,7 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from src.config.whole_file import whole_file
+from src.files import atomic_write
 from src.runs.resume_point import resume_point
 
 
@@ -94,7 +94,7 @@ def rows_before(step: int, rows: Sequence[dict[str, str]]) -> list[dict[str, str
 
 def replace_rows(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a CSV file in one move, so that a kill leaves the old or the new one."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

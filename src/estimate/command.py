@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
-from src.config.fresh import fresh_config
+from src.config.fresh import compose_config
 from src.config.identity import flattened, plain
 from src.config.multirun import multirun, named_jobs
 from src.config.precision import precision_override, slow_choice
@@ -111,7 +111,7 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
         ConfigError: a job that cannot work or asks for a checkpoint, several processes, or too many jobs.
     """
     if multirun(overrides, flag=flag) is None:
-        jobs = {"run": fresh_config(overrides, OWN, command="the estimate")}
+        jobs = {"run": compose_config(overrides, OWN, command="the estimate")}
     else:
         named = named_jobs(overrides, flag=flag)
         jobs = {f"{k} {name or 'default'}": cfg for k, (name, cfg) in enumerate(named)}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
-from src.config.whole_file import whole_file
+from src.files import atomic_write
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Explanation:
 
 def write_explanations(path: Path, rows: Sequence[Explanation]) -> None:
     """A CSV file, a row a picture."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Explanation)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments, placed
-from src.config.fresh import fresh_config, variant_name
+from src.config.fresh import compose_config, variant_name
 from src.config.resolvers import new_folder
 from src.find_lr.sweep import Sweep
 from src.runs.table import shown
@@ -75,7 +75,7 @@ def main(args: Sequence[str]) -> int:
     try:
         own, overrides = own_arguments([arg for arg in args if arg != "--quiet"], OWN)
         sweep = sweep_of(own)
-        cfg = fresh_config(overrides, OWN, command="the test")
+        cfg = compose_config(overrides, OWN, command="the test")
         stamp = f"{time.strftime('%y%m%d-%H%M')}_{variant_name(overrides)}"
         folder = own["out"] or Path(cfg.paths.output_dir) / "find_lr" / "runs" / stamp
         out = Path(new_folder(*os.path.split(folder)))

@@ -21,10 +21,10 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from src.config.build import build
-from src.config.whole_file import whole_file
 from src.drawing.charts import as_image
 from src.drawing.sheet import as_chw
 from src.engine.quiet import quiet
+from src.files import atomic_write
 from src.find_lr.figure import range_test_figure
 from src.find_lr.range_test import Suggestion, decay, learning_rates, range_test, smoothed, suggest
 from src.find_lr.sweep import Sweep
@@ -139,11 +139,11 @@ def conclude(lrs: np.ndarray, losses: np.ndarray, sweep: Sweep, out: Path, *, lo
 
 def report(out: Path, lrs: np.ndarray, losses: np.ndarray, smooth: np.ndarray, picture: Image.Image) -> None:
     """Leave find_lr.csv, find_lr.png and TensorBoard's event files in `out`; arrays are (n,)."""
-    with whole_file(out / "find_lr.csv") as file:
+    with atomic_write(out / "find_lr.csv") as file:
         rows = csv.writer(file)
         rows.writerow(["step", "lr", "loss", "loss_smoothed"])
         rows.writerows(zip(range(len(lrs)), lrs.tolist(), losses.tolist(), smooth.tolist(), strict=True))
-    with whole_file(out / "find_lr.png", "wb") as file:
+    with atomic_write(out / "find_lr.png", "wb") as file:
         picture.save(file, format="png")
     with SummaryWriter(str(out)) as board:
         for step, values in enumerate(zip(lrs, losses, smooth, strict=True)):

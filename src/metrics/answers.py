@@ -10,7 +10,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Answers:
+class SavedPredictions:
     """Of N images, in the order of the data.
 
     Args:
@@ -31,7 +31,7 @@ class Answers:
         return np.asarray(self.predicted != self.labels)
 
 
-def total_confusion(runs: Sequence[Answers], num_classes: int) -> np.ndarray:
+def total_confusion(runs: Sequence[SavedPredictions], num_classes: int) -> np.ndarray:
     """(K, K) images of all runs together: rows are actual classes, columns predicted ones."""
     places = np.concatenate([run.labels * num_classes + run.predicted for run in runs])
     return np.bincount(places, minlength=num_classes**2).reshape(num_classes, num_classes)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-Said = dict[int, tuple[int, bool]]  # by index: the image's label, and a verdict
+Checks = dict[int, tuple[int, bool]]  # by index: the image's label, and a verdict
 Verdicts = tuple[np.ndarray, np.ndarray]  # (N,) bool each
 
 
@@ -41,7 +41,7 @@ class Triage:
             raise ValueError(f"triage.split_below is a share and must be from 0 to 1: got {split_below}.")
         self.split_below = split_below
         self.shares = None if cifar10h is None else read_shares(cifar10h)
-        self.checks: Said = {} if label_errors is None else read_checks(label_errors)
+        self.checks: Checks = {} if label_errors is None else read_checks(label_errors)
         self.peers = {str(path): read_peer(path) for path in peer_files(peers)}
         self.given = bool(cifar10h or label_errors or self.peers)
 
@@ -97,14 +97,14 @@ def read_shares(path: str) -> np.ndarray:
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
-def read_checks(path: str) -> Said:
+def read_checks(path: str) -> Checks:
     """Checked labels; wrong if most raters did not choose them (Northcutt et al. 2021, arXiv:2103.14749)."""
     with reading("label_errors", path, "cifar10_mturk.json, a list of id, given_original_label and mturk"):
         rows = [(e["id"], e["given_original_label"], e["mturk"]) for e in json.loads(Path(path).read_bytes())]
         return {int(i): (int(y), 2 * raters["given"] < sum(raters.values())) for i, y, raters in rows}
 
 
-def read_peer(path: Path) -> Said:
+def read_peer(path: Path) -> Checks:
     """A network's labels, and whether it is right, from its `predictions.csv`."""
     wanted = "a predictions.csv with whole numbers under index, label and prediction"
     with reading("peers", path, wanted), path.open(newline="", encoding="utf-8") as file:
@@ -139,7 +139,7 @@ def peer_files(peers: str | Sequence[str] | None) -> list[Path]:
     return list({path.resolve(): path for path in files}.values())
 
 
-def refuse_other_labels(name: str, said: Said, ours: dict[int, int]) -> None:
+def refuse_other_labels(name: str, said: Checks, ours: dict[int, int]) -> None:
     """Raise ValueError if a file has another label for one of our images."""
     for index in sorted(said.keys() & ours.keys()):
         if said[index][0] != ours[index]:

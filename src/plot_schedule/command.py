@@ -12,7 +12,7 @@ from src.config.errors import ConfigError
 from src.config.finished import own_arguments
 from src.config.multirun import named_jobs
 from src.config.resolvers import new_folder, run_name
-from src.config.whole_file import whole_file
+from src.files import atomic_write
 from src.runs.table import shown
 
 HELP = """\
@@ -97,9 +97,9 @@ def draw(composed: dict[str, DictConfig], steps: dict[str, int], out: Path) -> N
         curves[name] = simulate(
             optimizer, build(cfg.scheduler), steps_per_epoch=steps[name], epochs=cfg.trainer.max_epochs
         )
-    with whole_file(out / "schedule.png", "wb") as file:
+    with atomic_write(out / "schedule.png", "wb") as file:
         schedules_figure(curves, steps).savefig(file, dpi=120)
-    with whole_file(out / "schedule.csv") as file:
+    with atomic_write(out / "schedule.csv") as file:
         writer = csv.writer(file)
         writer.writerow(["schedule", "step", "epoch", "lr", "momentum"])
         for name, curve in curves.items():

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from src.config.whole_file import write_text
+from src.files import write_text
 
 SUMS = "SHA256SUMS"  # beside the checkpoints, in the format of sha256sum: `digest  name`, the newest last
 PREVIOUS = {"last.ckpt": "previous.ckpt"}  # where the one before goes

@@ -100,7 +100,7 @@ def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
 
 def save_config(cfg: DictConfig, overrides: list[str], run_dir: Path) -> None:
     """Leave the composed configuration in `.hydra`; Hydra would do so for jobs that are done, too."""
-    from src.config.whole_file import write_text
+    from src.files import write_text
 
     folder = run_dir / ".hydra"
     folder.mkdir(exist_ok=True)

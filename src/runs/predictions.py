@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config.whole_file import whole_file
-from src.metrics.answers import Answers
+from src.files import atomic_write
+from src.metrics.answers import SavedPredictions
 from src.metrics.predictions import Predictions
 from src.runs.summary import one_line
 
@@ -24,7 +24,7 @@ def write_predictions(
     `index` counts from 0 in the test set; `confidence` and `margin` (to the `second` choice) are
     probabilities, `loss` is in nats; `triage` is the mistake's bucket where triage was asked for.
     """
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         columns = (
@@ -41,7 +41,7 @@ def write_predictions(
         writer.writerows(zip(*columns, strict=True))
 
 
-def read_answers(path: Path) -> Answers:
+def read_answers(path: Path) -> SavedPredictions:
     """What a `predictions.csv` says, in the order of the test set.
 
     Raises:
@@ -60,4 +60,4 @@ def read_answers(path: Path) -> Answers:
     if not rows or min(known) < 0:
         raise ValueError(f"{path} is no table of predictions: it has no rows, or a class below 0.")
     names = [known.get(k, str(k)) for k in range(max(known) + 1)]
-    return Answers(labels, predicted, confidence, names)
+    return SavedPredictions(labels, predicted, confidence, names)

@@ -1,6 +1,6 @@
 """`summary.json`: what a run is and how it ended, written from its start and never half-written.
 
-It knows whether it is whole: see `src.config.sealed`.
+It knows whether it is whole: see `src.config.checked_json`.
 """
 
 import json
@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from src.config.checked_json import dump_checked, finite, load_checked
 from src.config.errors import printable
-from src.config.sealed import finite, opened, sealed
-from src.config.whole_file import write_text
+from src.files import write_text
 
 NAME = "summary.json"
 INTERRUPTED = "failed: interrupted"
@@ -35,7 +35,7 @@ class Summary:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
         self.facts |= {key: finite(value) for key, value in facts.items()}
         if self.write:
-            write_text(self.path, sealed(self.facts))
+            write_text(self.path, dump_checked(self.facts))
 
     @property
     def failure(self) -> Path:
@@ -100,7 +100,7 @@ def read_summary(run_dir: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"no {NAME} in {Path(run_dir).resolve()}: is it a run's folder?")
     try:
-        return opened(path.read_text(encoding="utf-8"))
+        return load_checked(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(
             f"{NAME} is damaged ({error}). The weights may be whole: python -m src.evaluate run={run_dir} "

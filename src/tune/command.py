@@ -13,11 +13,11 @@ from src.config.cli import fail
 from src.config.console import log_to
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments
-from src.config.fresh import fresh_config, variant_name
+from src.config.fresh import compose_config, variant_name
 from src.config.help import headline
 from src.config.identity import identity, plain, what_matters
 from src.config.resolvers import new_folder, run_name
-from src.config.whole_file import whole_file
+from src.files import atomic_write
 from src.runs.table import shown
 from src.tune.search_space import Space
 from src.tune.searches import begin, search_space, searches
@@ -132,11 +132,11 @@ def report(study: "Study", folder: Path, overrides: Sequence[str]) -> bool:
             state: {row["trial"]: row["val/acc"] for row in found if row["state"] == state}
             for state in ("completed", "pruned")
         }
-        with whole_file(folder / "history.png", "wb") as file:
+        with atomic_write(folder / "history.png", "wb") as file:
             history_figure(**accuracies).savefig(file, dpi=120)
         if len(best) >= 2:
             shares = optuna.importance.get_param_importances(study)
-            with whole_file(folder / "importance.png", "wb") as file:
+            with atomic_write(folder / "importance.png", "wb") as file:
                 importance_figure(shares, len(best)).savefig(file, dpi=120)
             optuna.visualization.plot_parallel_coordinate(study).write_html(folder / "parallel.html")
     values = [f"{name}={best[0][name]}" for name in study.trials[best[0]["trial"]].params]
@@ -159,7 +159,7 @@ def base_config(overrides: list[str]) -> DictConfig:
     Raises:
         ConfigError: the overrides cannot work, or leave nothing to choose trials by.
     """
-    cfg = fresh_config(overrides, OWN, command="a trial")
+    cfg = compose_config(overrides, OWN, command="a trial")
     if not (cfg.data.num_val and cfg.trainer.limit_val_batches):
         raise ConfigError(
             "trials are chosen by val/acc: data.num_val and trainer.limit_val_batches must be above 0."

@@ -12,12 +12,12 @@ from optuna.distributions import distribution_to_json
 from yaml import YAMLError
 
 from src.config.check import check
+from src.config.checked_json import dump_checked, load_checked
 from src.config.errors import ConfigError
 from src.config.keys import nearest
 from src.config.resolvers import CONF_DIR, make_folder
 from src.config.resume import key
-from src.config.sealed import opened, sealed
-from src.config.whole_file import write_text
+from src.files import write_text
 from src.tune.search_space import Space, ends, parse
 
 SEARCHES = CONF_DIR / "search"
@@ -87,9 +87,9 @@ def begin(folder: Path, what: str, command: str, space: Space) -> None:
     with FileLock(folder / "study.lock"):
         path = folder / "study.json"
         if not path.is_file():
-            write_text(path, sealed(facts))
+            write_text(path, dump_checked(facts))
         try:
-            begun = opened(path.read_text(encoding="utf-8"))
+            begun = load_checked(path.read_text(encoding="utf-8"))
         except ValueError as error:
             raise ConfigError(
                 f"{path} is damaged ({error}). The trials are in journal.log: remove {path.name} and repeat "

@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
-from src.config.whole_file import whole_file
+from src.files import atomic_write
 from src.tune.search_space import typed
 
 BEST = 10  # trials in the table
@@ -73,7 +73,7 @@ def counts_line(found: Sequence[Row]) -> str:
 def write_trials(path: Path, found: Sequence[Row]) -> None:
     """One line a trial."""
     columns = list(dict.fromkeys(key for row in found for key in row))
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         table = csv.DictWriter(file, columns)
         table.writeheader()
         table.writerows(found)

@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from src.compare.atlas_choice import Choice, choose
-from src.metrics.answers import Answers, class_accuracy, total_confusion
+from src.metrics.answers import SavedPredictions, class_accuracy, total_confusion
 
 NAMES = ("ant", "bee", "cow")
 
 
-def run(wrong: str, confidence: list[float] | None = None) -> Answers:
+def run(wrong: str, confidence: list[float] | None = None) -> SavedPredictions:
     """Images of class 0; an `x` in `wrong` is one that is taken for class 1."""
     predicted = np.array([int(sign == "x") for sign in wrong])
-    return Answers(np.zeros(len(wrong), int), predicted, np.array(confidence or [0.5] * len(wrong)), NAMES)
+    return SavedPredictions(
+        np.zeros(len(wrong), int), predicted, np.array(confidence or [0.5] * len(wrong)), NAMES
+    )
 
 
 def told(choices: list[Choice]) -> list[tuple[int | None, bool, list[int], int]]:
@@ -53,8 +55,8 @@ def test_the_number_of_images_is_limited() -> None:
 
 
 def test_runs_are_added_up_by_class() -> None:
-    first = Answers(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0]), np.ones(4), NAMES)
-    second = Answers(np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1]), np.ones(4), NAMES)
+    first = SavedPredictions(np.array([0, 0, 1, 1]), np.array([0, 1, 1, 0]), np.ones(4), NAMES)
+    second = SavedPredictions(np.array([0, 0, 1, 1]), np.array([0, 2, 1, 1]), np.ones(4), NAMES)
     confusion = total_confusion([first, second], 3)
     assert confusion.tolist() == [[2, 1, 1], [1, 3, 0], [0, 0, 0]]
     assert class_accuracy(confusion) == pytest.approx([0.5, 0.75, np.nan], nan_ok=True)

@@ -10,7 +10,7 @@ import pytest
 
 from src.compare.about import settings
 from src.compare.atlas import plan_atlas
-from src.compare.charts import Told, cost_charts, learning_curves, step_charts
+from src.compare.charts import VariantHistory, cost_charts, learning_curves, step_charts
 from src.compare.classes import class_table
 from src.compare.figures import color, dash
 from src.compare.histories import read_history
@@ -74,10 +74,10 @@ def sweep(tmp_path: Path) -> Path:
     return folder
 
 
-def told(sweep: Path) -> list[Told]:
+def told(sweep: Path) -> list[VariantHistory]:
     rows = leaderboard(find_runs([sweep])).rows
     return [
-        Told(row.variant.name, k, [read_history(run) for run in row.variant.counted])
+        VariantHistory(row.variant.name, k, [read_history(run) for run in row.variant.counted])
         for k, row in enumerate(rows)
     ]
 

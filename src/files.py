@@ -8,7 +8,7 @@ from typing import IO, Any, Literal
 
 
 @contextmanager
-def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
+def atomic_write(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
     """Write beside the old file, to the disk, and put the new one in its place in one move.
 
     A reader sees the old one or the new one; if the block raises, or the process ends, it is the old one.
@@ -28,5 +28,5 @@ def whole_file(path: Path, mode: Literal["w", "wb"] = "w") -> Iterator[IO[Any]]:
 
 def write_text(path: Path, text: str) -> None:
     """Replace a file's content in one move."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.write(text)

@@ -9,14 +9,14 @@ from typing import Any
 KEY = "checksum"
 
 
-def sealed(content: Mapping[str, Any]) -> str:
+def dump_checked(content: Mapping[str, Any]) -> str:
     """A dict as JSON text with its checksum; NaN and infinity are to be None before, see `finite`."""
     plain = json.loads(json.dumps(content, allow_nan=False))  # keys that are numbers become texts
     return json.dumps(plain | {KEY: checksum(plain)}, indent=2)
 
 
-def opened(text: str) -> dict[str, Any]:
-    """What `sealed` was given. Files that were written before there was a checksum are taken as they are.
+def load_checked(text: str) -> dict[str, Any]:
+    """What `dump_checked` was given. Files of versions without a checksum are taken as they are.
 
     Raises:
         ValueError: it is no dict in JSON, or something in it has changed; the message says which.
