@@ -18,7 +18,7 @@ def process_problems(
         sweep: whether it is one of several (`-m`).
         launcher: the option of `hydra/launcher`.
         has_folder: whether the command names the run's folder.
-        env: what torchrun or srun has started.
+        env: environment variables; torchrun and srun say there what they started.
     """
     devices, num_nodes = cfg.trainer.devices, OmegaConf.select(cfg, "trainer.num_nodes") or 1
     from_outside = max(int(env.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_NTASKS")) > 1
