@@ -77,7 +77,7 @@ def test_jobs_that_are_done_are_skipped_and_failed_ones_wait_to_be_asked_for(com
     # the order of overrides matters only where it changes the jobs' order
     code, out, err = command("-m", "data.num_workers=1", *typed[1:])
     assert code == 1
-    assert out.startswith(f"sweep folder: {sweep} continues: 2 of 4 jobs are done\n")
+    assert out.startswith(f"sweep folder: {sweep} resumes: 2 of 4 jobs are done\n")
     lines = out.splitlines()
     assert sum(line.endswith(": done before") for line in lines) == 2
     assert sum("failed before" in line and "(rerun=failed tries it again)" in line for line in lines) == 2
@@ -131,7 +131,7 @@ def test_a_signal_ends_the_sweep_with_the_table_of_what_is_done(
     (sweep,) = sweeps()
     assert got == code
     assert len(err.splitlines()) == 1
-    assert "stopped: 1 of 3 jobs are done. The same command continues" in err
+    assert "stopped: 1 of 3 jobs are done. The same command resumes it" in err
     assert [facts["status"] for facts in summaries(sweep).values()] == ["completed", "failed: interrupted"]
     assert "val acc %" in out, "the table"
     assert (sweep / "results.csv").is_file()
