@@ -69,9 +69,8 @@ class EpochLine(L.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         seen = sum(trainer.num_val_batches) * data.batch_size * trainer.world_size
         metrics = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        if (trainer.current_epoch + 1) % (
-            trainer.check_val_every_n_epoch or 1
-        ):  # they are an earlier epoch's
+        if (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1):
+            # an earlier epoch's, which Lightning keeps
             metrics = {key: value for key, value in metrics.items() if not key.startswith("val/")}
         line = epoch_line(
             metrics,

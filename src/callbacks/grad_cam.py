@@ -54,9 +54,8 @@ class GradCam(MistakesCallback):
         said = seen.predictions
         layers = self.layers or map_layers(seen.net, seen.image_size)
         blocks: list[Image.Image] = []
-        for start in range(
-            0, len(rows), PAGE
-        ):  # page by page: their graphs would take more memory than training
+        # Page by page: the graphs of all of them could take more memory than training
+        for start in range(0, len(rows), PAGE):
             page = rows[start : start + PAGE]
             images = seen.inputs_at(said.indices[page])
             targets = torch.from_numpy(np.concatenate([said.predicted[page], said.labels[page]]))

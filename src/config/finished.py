@@ -21,13 +21,12 @@ from src.config.errors import ConfigError, plain_words
 from src.config.keys import nearest
 from src.config.latest import LATEST, latest_run
 from src.config.precision import settle_precision
-from src.config.resolvers import CONF_DIR
+from src.config.resolvers import CONF_DIR, READING
 
 # What a foreign configuration may interpolate: other keys, and what resolvers reckon or read. Others make
 # folders or new nodes, and the name of a resolver can be computed itself.
-HARMLESS = re.compile(
-    r"\$\{\s*([\w.\[\]]+\s*\}|(oc\.env|oc\.select|hydra|now|run_name|part_of|decay_to|count_folders)\s*:)"
-)
+RESOLVERS = "|".join([r"oc\.env|oc\.select|hydra|now", *(function.__name__ for function in READING)])
+HARMLESS = re.compile(rf"\$\{{\s*([\w.\[\]]+\s*\}}|({RESOLVERS})\s*:)")
 # What made the weights comes from the run; callbacks, loggers and trainer are this checkout's.
 FROM_RUN = (
     *("seed", "data", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),

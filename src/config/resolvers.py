@@ -113,11 +113,15 @@ def thread_limit(num_cores: int | None) -> dict[str, str]:
     return dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(num_cores)) if num_cores else {}
 
 
+# They reckon or read: a configuration from a file may use them
+READING = (run_name, folder_name, part_of, decay_to, count_folders)
+
+
 def register() -> None:
     """Make the functions known to OmegaConf; doing it twice is harmless."""
     # conf/hydra/launcher/ holds presets: the plugins' own options of the same names add the other keys
     warnings.filterwarnings("ignore", message="(?s).*validated against ConfigStore schema")
-    for function in (run_name, folder_name, part_of, decay_to, count_folders, thread_limit):
+    for function in (*READING, thread_limit):
         OmegaConf.register_new_resolver(function.__name__, function, replace=True)
     # Cached, so that one job sees one folder however often the name is read.
     OmegaConf.register_new_resolver("new_folder", new_folder, replace=True, use_cache=True)

@@ -92,9 +92,7 @@ class Classifier(L.LightningModule):
         self.plateau_stepped = False
         self.total_steps = 0  # known when the optimizer is made
         self.passes: Counter[int] = Counter()
-        self.resume_state: dict[
-            str, Tensor
-        ] = {}  # what a checkpoint had of an epoch's middle, until it continues
+        self.resume_state: dict[str, Tensor] = {}  # from a checkpoint, until training continues
 
     @classmethod
     def load_from_checkpoint(cls, checkpoint_path: str | Path) -> "Classifier":  # type: ignore[override]

@@ -1,4 +1,4 @@
-"""A run's folder: whether there is something to train in it, and from where; what a run leaves there first.
+"""A run's folder: whether the run in it is finished, and where it resumes; what a run leaves there first.
 
 Heavy imports stand inside functions: they wait until the configuration is known to be good.
 """
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 def settle(cfg: DictConfig, *, in_sweep: bool) -> bool:
-    """Whether there is something to train; `cfg.paths.run_dir` is then where.
+    """Whether the run is not finished; `cfg.paths.run_dir` is then where it trains.
 
     What was begun before continues in its folder, unless it is done; a folder that holds another run is not
     touched. Who asks for `resume` has a run continue that failed, too.

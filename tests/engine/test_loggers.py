@@ -13,6 +13,7 @@ from PIL import Image
 
 from src.config import conditions
 from src.config.errors import ConfigError
+from src.config.finished import run_config
 from src.drawing.sheet import Png, packed
 from src.engine.loggers import log_picture
 from src.notebook import compose
@@ -58,6 +59,7 @@ def test_pictures_reach_wandb_and_each_run_is_one_of_its_own(
         assert run.config["seed"] == seed
         assert run.config["optimizer"] == "sgd"
         assert wandb.run is None, "it has ended"
+        assert run_config(run_dir, []).norm, "its configuration may be read back"
     assert len({entry["run"].id for entry in recorded}) == 2
     assert (run_dir / "metrics.csv").is_file()
 
