@@ -73,7 +73,7 @@ class Settings(NamedTuple):
 def settings() -> Settings:
     env = os.environ
     out = Path(env.get("OUT", "outputs/gpu")).absolute()
-    return Settings(out, float(env.get("BUDGET_S", "480")), env.get("DATA_ROOT", ""), bool(env.get("TINY")))
+    return Settings(out, float(env.get("BUDGET_S", "540")), env.get("DATA_ROOT", ""), bool(env.get("TINY")))
 
 
 class Notes:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What one CUDA card does with this bench: `DATA_ROOT=<folder of CIFAR-10> bash benchmarks/gpu.sh`.
-# BUDGET_S (480) seconds in all, OUT (outputs/gpu) gets result.json and table.md, PYTHON (python) runs it.
+# BUDGET_S (540) seconds in all, OUT (outputs/gpu) gets result.json and table.md, PYTHON (python) runs it.
 # WHEELS=<folder>: install what the machine lacks from there, without a network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
