@@ -1,4 +1,5 @@
 # make demo: train a small network in a minute.  make test: lint, types and the fast tests.  make test-all: all tests.
+# make test-avx2: the numeric tests on an imitation of a processor without AVX-512.
 # They set up .venv when it is missing or when pyproject.toml or requirements.lock have changed.
 # make lock: choose versions anew for a changed pyproject.toml.  make audit: known weaknesses of the locked ones.
 PYTHON ?= python3
@@ -6,7 +7,7 @@ BIN := .venv/bin
 STAMP := .venv/.complete
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-all check setup lock audit clean
+.PHONY: demo test test-all test-avx2 check setup lock audit clean
 .DEFAULT_GOAL := demo
 
 # Three packages are built here (two that come as source, and this one): by the setuptools of the lock,
@@ -35,6 +36,12 @@ test: check
 
 test-all: check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+test-avx2: $(STAMP)
+	ATEN_CPU_CAPABILITY=avx2 DNNL_MAX_CPU_ISA=AVX2 MKL_ENABLE_INSTRUCTIONS=AVX2 OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest -n auto --dist loadfile -m "not slow" \
+	  tests/attribution tests/data tests/engine tests/metrics tests/models tests/optim \
+	  tests/test_find_lr.py tests/test_export.py
 
 # Versions that are in the lock stay where they can; rm requirements.lock first, and all are the newest.
 lock:

@@ -7,20 +7,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 PLACES = ("src/**/*.py", "conf/**/*.yaml", "docs/*.md", "README.md", "CONTRIBUTING.md")
 PHRASES = (  # what to write: after, before, resume or continue, resume, reports, again, color
-    *(
-        r"\bbehind (the )?(step|epoch|batch|checkpoint|warm-up|norm|stem|layer)",
-        r"\bin front of\b",
-        r"\bgo(es)? on\b",
-    ),
-    *(
-        r"\bgoing on\b",
-        r"\btells of\b",
-        r"\banew\b",
-        r"\bcolour",
-        r"\bwhat it got wrong\b",
-        r"\bthe seed system\b",
-    ),
-    *(r"\ba run's point\b", r"\bthere is something to train\b"),
+    r"\bbehind (the )?(step|epoch|batch|checkpoint|warm-up|norm|stem|layer)",
+    r"\bin front of\b",
+    r"\bgo(es)? on\b",
+    r"\bgoing on\b",
+    r"\btells of\b",
+    r"\banew\b",
+    r"\bcolour",
+    r"\bwhat it got wrong\b",
+    r"\bthe seed system\b",
+    r"\ba run's point\b",
+    r"\bthere is something to train\b",
 )
 NAMES = (
     "whole_file",

@@ -19,6 +19,8 @@ KNOWN = (
     r"`isinstance\(treespec, LeafSpec\)` is deprecated",
     # a diverged training, which the guards tell better
     "Encountered `nan` values in tensor",
+    # a login node: the bench starts its processes itself, and a SLURM launcher's job script calls srun
+    r"The `srun` command is available",
     # short epochs of small datasets
     r"The number of training batches .* is smaller than the logging interval",
 )
