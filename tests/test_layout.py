@@ -9,32 +9,34 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src"
 ORDER = (
-    "signals",
-    "files",
-    "config",
-    "data",
-    "models",
-    "optim",
-    "attribution",
-    "metrics",
-    "drawing",
-    "runs",
-    "engine",
-    "callbacks",
-    "train",
-    "notebook",
+    *(
+        "signals",
+        "files",
+        "config",
+        "data",
+        "models",
+        "optim",
+        "attribution",
+        "metrics",
+        "drawing",
+        "runs",
+        "engine",
+    ),
+    *("callbacks", "train", "notebook"),
 )
 # What training does not need: nothing above imports them, and they do not import each other
 TOOLS = (
-    "compare",
-    "estimate",
-    "evaluate",
-    "explain",
-    "export",
-    "find_lr",
-    "landscape",
-    "plot_schedule",
-    "tune",
+    *(
+        "compare",
+        "estimate",
+        "evaluate",
+        "explain",
+        "export",
+        "find_lr",
+        "landscape",
+        "plot_schedule",
+        "tune",
+    ),
 )
 EXCEPTIONS = {
     ("src.train", "src.compare.command"): "a sweep ends in the table of its runs",
