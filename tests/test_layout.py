@@ -12,6 +12,7 @@ ORDER = (
     *(
         "signals",
         "files",
+        "lightning_private",
         "config",
         "data",
         "models",
@@ -106,3 +107,58 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
 
     for name in sorted(below):
         visit(name, ())
+
+
+# What hangs on Lightning's loops, and what TensorBoard calls private
+PRIVATE = ("fit_loop", "epoch_loop", "val_loop", "validate_loop", "test_loop", "predict_loop")
+PRIVATE += ("batch_progress", "epoch_progress", "optim_progress", "restarting", "_get_file_writer")
+OTHERS = ("_asdict", "_fields", "_foreach_")  # of named tuples and torch
+
+
+def private_parts(tree: ast.AST) -> list[str]:
+    """Where code that knows Lightning names one of its private parts."""
+    nodes = list(ast.walk(tree))
+    imported = [a.name for n in nodes if isinstance(n, ast.Import) for a in n.names]
+    imported += [f"{n.module}.{a.name}" for n in nodes if isinstance(n, ast.ImportFrom) for a in n.names]
+    knows = [name for name in imported if name.split(".")[0] == "lightning"]
+    found = [name for name in knows if any(p.startswith("_") or p == "loops" for p in name.split("."))]
+    for node in nodes:
+        if isinstance(node, ast.Attribute):
+            hidden = node.attr.startswith("_") and not node.attr.startswith(("__", *OTHERS))
+            if node.attr in PRIVATE or (knows and hidden):
+                found.append(node.attr)
+        elif isinstance(node, ast.Constant) and str(node.value).split(".")[0] in PRIVATE:
+            found.append(node.value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("code", "want"),
+    [
+        (
+            "from lightning.pytorch.loops.fit_loop import _FitLoop",
+            ["lightning.pytorch.loops.fit_loop._FitLoop"],
+        ),
+        ("import lightning.pytorch.trainer.call._x", ["lightning.pytorch.trainer.call._x"]),
+        ("trainer.fit_loop", ["fit_loop"]),
+        ("logger.experiment._get_file_writer()", ["_get_file_writer"]),
+        ("import lightning\ntrainer._results", ["_results"]),
+        (
+            "checkpoint['loops']['fit_loop']['epoch_loop.batch_progress']",
+            ["epoch_loop.batch_progress", "fit_loop"],
+        ),
+        ("import lightning\ntorch._foreach_add_(a, b)\nsuper().__init__()\nself.loop", []),
+        ("self._started", []),
+    ],
+)
+def test_private_parts_are_seen(code: str, want: list[str]) -> None:
+    assert sorted(private_parts(ast.parse(code))) == want
+
+
+def test_one_file_alone_knows_lightnings_private_parts() -> None:
+    found = {
+        path.relative_to(SRC).as_posix(): names
+        for path in sorted(SRC.rglob("*.py"))
+        if (names := private_parts(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert found.keys() == {"lightning_private.py"}, found

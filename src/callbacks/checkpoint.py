@@ -10,10 +10,9 @@ from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loops.fit_loop import _FitLoop
-from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.utilities import rank_zero_only
 
+from src.lightning_private import begin_next_epoch, take_back_batch
 from src.runs.resume_point import to_disk
 from src.runs.table import shown
 from src.signals import Held, end, held
@@ -97,8 +96,7 @@ class LastCheckpoint(RunCheckpoint):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_start(trainer, pl_module)
-        if trainer.fit_loop.restarted_on_epoch_end:
-            begin_next_epoch(trainer.fit_loop)
+        begin_next_epoch(trainer)
         self.held = self.release.enter_context(held())
         self.saved_at = time.monotonic()
 
@@ -137,10 +135,7 @@ class LastCheckpoint(RunCheckpoint):
         """Lightning has begun with the next batch when it calls `on_train_batch_start`: take it back."""
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
         if self.within:
-            batches = checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]
-            batches["is_last_batch"] = False
-            for counted in (batches["total"], batches["current"]):
-                counted["ready"] = counted["completed"]
+            take_back_batch(checkpoint)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if trainer.is_global_zero:
@@ -171,14 +166,6 @@ class LastCheckpoint(RunCheckpoint):
         saved = f"saved after step {trainer.global_step}" if self.file.is_file() else "nothing to save yet"
         rank_zero_only(log.info)(f"{name}: {saved}; resume='{run_dir}' resumes it")
         end(number)
-
-
-def begin_next_epoch(loop: _FitLoop) -> None:
-    """Continue after an epoch that had ended: with `max_steps`, Lightning 2.6 would end it once more."""
-    loop.epoch_progress.increment_completed()
-    loop.reset_restart_stage()
-    loop.epoch_loop.reset_restart_stage()
-    _Loop.restarting.fset(loop, False)  # type: ignore[attr-defined]  # _FitLoop's own keeps it True
 
 
 def any_rank(trainer: L.Trainer, here: bool) -> bool:

@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from src.config.console import shares_terminal
 from src.engine.stage_metrics import StageMetrics
+from src.lightning_private import batches_done, resumes_in_epoch
 
 REDRAW_SECONDS = 0.5  # at least, between two drawings
 
@@ -30,9 +31,9 @@ class TrainingBar(TQDMProgressBar):
     def on_train_start(self, *args: Any) -> None:
         super().on_train_start(*args)
         trainer: L.Trainer = args[0]
-        if trainer.fit_loop.restarted_mid_epoch:  # no epoch starts: this one continues
+        if resumes_in_epoch(trainer):  # no epoch starts: this one continues
             self.on_train_epoch_start(*args)
-            self.train_progress_bar.n = trainer.fit_loop.epoch_loop.batch_progress.current.completed
+            self.train_progress_bar.n = batches_done(trainer)
 
     def on_train_epoch_start(self, trainer: L.Trainer, *args: Any) -> None:
         super().on_train_epoch_start(trainer, *args)

@@ -7,6 +7,7 @@ import torch
 
 from src.callbacks.board import board_step
 from src.engine.classifier import Classifier
+from src.lightning_private import complete_epoch
 from src.metrics.throughput import Stopwatch
 from src.models.cost import count_macs, passes_pflop
 from src.runs.summary import Summary
@@ -93,9 +94,8 @@ class Recorder(L.Callback):
         self.summary.update(**{key: value for key, value in found.items() if key.startswith("test/")})
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self.goes_on:  # and had stopped early: as where max_epochs was reached
-            progress = trainer.fit_loop.epoch_progress.current
-            progress.completed = progress.processed  # type: ignore[attr-defined]
+        if self.goes_on:  # and had stopped early
+            complete_epoch(trainer)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -14,6 +14,7 @@ from src.data.pipeline import AnyPipeline
 from src.data.source import Images, LabelledImages, Source
 from src.data.split import stratified_split
 from src.data.stats import Stats, cached_stats
+from src.lightning_private import batches_done
 
 Held = tuple[Images | Tensor, Tensor]  # images (N, H, W, C) uint8 and labels (N,), side by side
 
@@ -213,8 +214,7 @@ class ImageDataModule(L.LightningDataModule):
 
     def num_done(self) -> int:
         """Images that this process has used in the running epoch."""
-        loop = self.trainer.fit_loop.epoch_loop if self.trainer else None
-        return loop.batch_progress.current.completed * self.batch_size if loop else 0
+        return batches_done(self.trainer) * self.batch_size if self.trainer else 0
 
     def place(self) -> tuple[int, int]:
         """(rank, world size) of this process."""

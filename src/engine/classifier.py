@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from src.engine.stage_metrics import ImageMean, StageMetrics
 from src.engine.weights import module_of
+from src.lightning_private import in_epoch, step_plateau_schedules
 from src.models.cost import evaluating
 from src.optim.param_groups import Factors, l1_norm, make_optimizer
 from src.optim.schedule import Schedule
@@ -175,7 +176,7 @@ class Classifier(L.LightningModule):
 
         Lightning would do it after the checkpoint, and a resumed run would miss it.
         """
-        self.trainer.fit_loop.epoch_loop.update_lr_schedulers("epoch", update_plateau_schedulers=True)
+        step_plateau_schedules(self.trainer)
         self.plateau_stepped = True
 
     def on_train_epoch_start(self) -> None:
@@ -189,8 +190,7 @@ class Classifier(L.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keep what training continues from: random numbers, and in an epoch its sums over all processes."""
         checkpoint["passes"] = dict(self.passes)
-        epochs = self.trainer.fit_loop.epoch_progress.current
-        if epochs.ready > epochs.processed:  # type: ignore[attr-defined]
+        if in_epoch(self.trainer):
             sums = self.train_metrics.sums.clone()
             checkpoint["sums"] = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
         checkpoint["random"] = torch.get_rng_state()

@@ -12,6 +12,7 @@ from PIL import Image
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from src.drawing.sheet import Png
+from src.lightning_private import event_file
 
 
 @singledispatch
@@ -26,8 +27,7 @@ def _(logger: TensorBoardLogger, tag: str, picture: Png, step: int) -> None:
         height=picture.height, width=picture.width, colorspace=3, encoded_image_string=picture.content
     )
     summary = Summary(value=[Summary.Value(tag=tag, image=image)])
-    file = logger.experiment._get_file_writer()  # opens a new one after fit
-    file.add_summary(summary, step)
+    event_file(logger).add_summary(summary, step)
 
 
 @log_picture.register
