@@ -56,6 +56,7 @@ class WeightAverage(L.Callback):
         self.seen = step
         decay = decay_at(step // self.every_n_steps - 1, self.decay) if self.ramp else self.decay
         averages, current = list(self.average.values()), list(weights(pl_module).values())
+        # As torch.optim.swa_utils does: there is no public function for many tensors at once
         torch._foreach_lerp_(averages, current, 1 - decay)
         if self.write_back:
             torch._foreach_copy_(current, averages)

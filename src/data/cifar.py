@@ -11,7 +11,7 @@ from urllib.error import URLError
 
 import numpy as np
 import torch
-from numpy._core.multiarray import _reconstruct  # its pickles name it
+from numpy._core.multiarray import _reconstruct  # private, but its pickles name it, so it has to stay
 from torchvision.datasets import CIFAR10, CIFAR100
 from torchvision.datasets.utils import download_and_extract_archive
 

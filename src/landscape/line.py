@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from src.attribution.capture import on_net
+from src.metrics.updates import BATCH_NORMS
 from src.models.cost import evaluating
 
 State = Mapping[str, Tensor]
@@ -92,7 +92,7 @@ def along(
 def measure_statistics(net: nn.Module, images: Sequence[Tensor]) -> None:
     """Set BatchNorm's running statistics to their means over batches of images; leaves eval mode."""
     norms = [
-        module for module in net.modules() if isinstance(module, _BatchNorm) and module.track_running_stats
+        module for module in net.modules() if isinstance(module, BATCH_NORMS) and module.track_running_stats
     ]
     momenta = [module.momentum for module in norms]
     net.eval()

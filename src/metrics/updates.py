@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _NormBase as PerChannelNorm  # BatchNorm and InstanceNorm
 from torch.optim import SGD, AdamW, Optimizer
 
 from src.models.cost import evaluating
 
-NORMS = (PerChannelNorm, nn.GroupNorm, nn.LayerNorm)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
+PER_CHANNEL = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+NORMS = (*PER_CHANNEL, nn.GroupNorm, nn.LayerNorm)
 CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 HOMOGENEOUS = (nn.MaxPool2d, nn.AvgPool2d, nn.Identity)  # twice the input is twice the output
 
@@ -137,7 +138,7 @@ def scale_invariant(net: nn.Module, image_shape: Sequence[int]) -> set[str]:
             source[id(output)] = (*source[id(inputs[0])][:2], output)
         elif isinstance(module, NORMS):
             conv_name, conv, _ = source[id(inputs[0])]
-            if conv.bias is None or isinstance(module, PerChannelNorm):
+            if conv.bias is None or isinstance(module, PER_CHANNEL):
                 found.add(conv_name)
 
     leaves = [

@@ -86,6 +86,7 @@ class Muon(Optimizer):
             if not self.state[p]:
                 self.state[p]["momentum_buffer"] = torch.zeros_like(p)
         buffers = [self.state[p]["momentum_buffer"] for p in kernels]
+        # torch's own optimizers use the same functions; it has no public ones for many tensors at once
         torch._foreach_mul_(buffers, momentum)
         torch._foreach_add_(buffers, gradients)
         ahead = torch._foreach_add(gradients, buffers, alpha=momentum) if group["nesterov"] else buffers
