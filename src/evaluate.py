@@ -82,8 +82,10 @@ def evaluate(cfg: DictConfig, checkpoint: Path, summary: "Summary") -> None:
     """
     import lightning as L
 
+    from src.callbacks.evaluation import with_views
+    from src.callbacks.order import in_order
     from src.callbacks.recorder import Recorder
-    from src.config.build import build, build_all
+    from src.config.build import build, build_all, build_named
     from src.engine.quiet import quiet
     from src.engine.weights import data_facts, load_checkpoint, load_weights
 
@@ -98,7 +100,7 @@ def evaluate(cfg: DictConfig, checkpoint: Path, summary: "Summary") -> None:
     trainer = build(
         cfg.trainer,
         devices=1,  # each image counts once
-        callbacks=[Recorder(summary), *build_all(cfg.callbacks)],
+        callbacks=in_order([Recorder(summary), *with_views(build_named(cfg.callbacks))]),
         logger=build_all(cfg.logger),
     )
     trainer.test(module, datamodule=datamodule, verbose=False)

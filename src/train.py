@@ -124,9 +124,11 @@ def fit(
     """Build the parts, train and, if asked to, test; a run that was cut off continues at `point`."""
     import lightning as L
 
+    from src.callbacks.evaluation import with_views
     from src.callbacks.hparams import HparamsTab
+    from src.callbacks.order import in_order
     from src.callbacks.recorder import Recorder
-    from src.config.build import build, build_all
+    from src.config.build import build, build_all, build_named
     from src.config.resume import checkpoint_file
     from src.engine.loggers import close
     from src.engine.quiet import quiet
@@ -148,13 +150,15 @@ def fit(
     if ckpt_path:
         refuse_other_run(load_checkpoint(Path(ckpt_path)), module, config, Path(ckpt_path))
     module.hparams.update(config)  # kept in checkpoints
-    watchers = [
-        Recorder(summary, goes_on=point is not None),
-        HparamsTab(summary, config),
-        *build_all(cfg.callbacks),
-        *callbacks,
-        *build_all({"average": cfg.average}),  # the last: see there
-    ]
+    watchers = in_order(
+        [
+            Recorder(summary, goes_on=point is not None),
+            HparamsTab(summary, config),
+            *with_views(build_named(cfg.callbacks)),
+            *callbacks,
+            *build_all({"average": cfg.average}),
+        ]
+    )
     keeps = any(isinstance(callback, L.pytorch.callbacks.Checkpoint) for callback in watchers)
     trainer = build(
         cfg.trainer,

@@ -19,9 +19,8 @@ class WeightAverage(L.Callback):
     training does not know of.
 
     Weights are all parameters and the statistics of norms. Validation, test and the `state_dict` of
-    checkpoints have the average; the weights lie beside it as `unaveraged`, for a resumed run. To be
-    the last of the callbacks: those before it see training's weights after a step, and the average
-    throughout a validation. Nothing here waits for the device.
+    checkpoints have the average; the weights lie beside it as `unaveraged`, for a resumed run. Nothing
+    here waits for the device.
 
     Lightning's own callback averages on the CPU what trains on a GPU, and tests the weights that are not
     averaged where the test follows the training.

@@ -2,12 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-import lightning as L
 import numpy as np
 
-from src.callbacks.evaluation import Evaluation, EvaluationCallback
+from src.callbacks.evaluation import Evaluation, View
 from src.drawing.charts import as_image, confusion_figure, per_class_figure
 from src.drawing.sheet import packed, save
 from src.metrics.errors import Pair, PerClass, confused_pairs, confusion_matrix, per_class
@@ -17,23 +17,24 @@ log = logging.getLogger(__name__)
 MAX_LINES = 20  # classes on the terminal
 
 
-class Confusion(EvaluationCallback):
+@dataclass(kw_only=True)
+class Confusion(View):
     """At the test: confusion matrix, the most confused pairs, precision, recall and F1 of each class.
 
     The accuracy of each class is logged, too.
 
     Args:
-        folder: where the figures are left as PNG files.
+        folder: where the figures are written as PNG files.
         num_pairs: confused pairs listed.
         percent: the matrix shows percentages of each row instead of images.
     """
 
-    def __init__(self, *, folder: str, num_pairs: int = 15, percent: bool = False) -> None:
-        super().__init__()
-        self.folder, self.num_pairs, self.percent = Path(folder), num_pairs, percent
+    folder: str
+    num_pairs: int = 15
+    percent: bool = False
 
-    def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
-        matrix, scores = confusion_matrix(seen.predictions), per_class(seen.predictions)
+    def __call__(self, seen: Evaluation) -> None:
+        matrix, scores = confusion_matrix(seen), per_class(seen)
         figures = {
             "confusion": confusion_figure(matrix, seen.class_names, percent=self.percent),
             "per_class": per_class_figure(scores, seen.class_names),
@@ -41,7 +42,7 @@ class Confusion(EvaluationCallback):
         for name, figure in figures.items():
             picture = packed(as_image(figure))
             seen.add_image(name, picture)
-            save(picture, self.folder, name)
+            save(picture, Path(self.folder), name)
         seen.add_text("confused_pairs", pairs_table(confused_pairs(matrix, self.num_pairs), seen.class_names))
         seen.add_text("per_class", per_class_table(scores, seen.class_names))
         log.info("\n%s", accuracy_by_class(scores, seen.class_names))

@@ -19,8 +19,7 @@ METRICS = {
 class HparamsTab(L.Callback):
     """Write one row: for TensorBoard after the test, with the results; for other loggers at the start.
 
-    It stands after the `Recorder`, which knows the results. The row is short: TensorBoard does not draw the
-    table of a long one.
+    The row is short: TensorBoard does not draw the table of a long one.
 
     Args:
         summary: facts of the run; its `options` are the chosen option of each group.

@@ -2,33 +2,31 @@
 
 import logging
 from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
-import lightning as L
-
-from src.callbacks.evaluation import Evaluation, EvaluationCallback
+from src.callbacks.evaluation import Evaluation, View
 from src.metrics.triage import Triage
 from src.runs.predictions import NAME, write_predictions
 
 log = logging.getLogger(__name__)
 
 
-class PredictionsFile(EvaluationCallback):
+@dataclass(kw_only=True)
+class PredictionsFile(View):
     """`predictions.csv` in the run's folder; its `triage` column is filled where `triage` was given files."""
 
-    def __init__(self, *, folder: str, triage: Triage) -> None:
-        super().__init__()
-        self.path, self.triage = Path(folder) / NAME, triage
+    folder: str
+    triage: Triage
 
-    def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
-        said = seen.predictions
+    def __call__(self, seen: Evaluation) -> None:
         buckets = None
         try:
             if self.triage.given:
-                buckets = self.triage(said.indices, said.labels, said.predicted)
+                buckets = self.triage(seen.indices, seen.labels, seen.predicted)
         except ValueError as error:  # files of another dataset: only now are the test's labels known
             log.error("error: %s The mistakes stay unsorted.", error)
-        write_predictions(self.path, said, seen.class_names, buckets)
+        write_predictions(Path(self.folder) / NAME, seen, seen.class_names, buckets)
         if buckets is not None:
             log.info("mistakes by cause: %s", ", ".join(f"{n} {b}" for b, n in counts(buckets)))
             seen.add_text("triage", triage_table(buckets))

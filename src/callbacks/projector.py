@@ -1,50 +1,42 @@
 """The test images as the network's last layer sees them."""
 
-import lightning as L
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from src.attribution.capture import features
-from src.callbacks.evaluation import Evaluation, EvaluationCallback
+from src.callbacks.evaluation import Evaluation, View
 
 BATCH = 64  # images a forward pass
 
 
-class Projector(EvaluationCallback):
+@dataclass(kw_only=True)
+class Projector(View):
     """Features and thumbnails of the first `num_images` test images for TensorBoard's projector.
 
     More than a thousand or two make the page slow and the files large.
     """
 
-    def __init__(self, *, num_images: int = 1000) -> None:
-        super().__init__()
-        self.num_images = num_images
+    num_images: int = 1000
 
-    def show(self, seen: Evaluation, pl_module: L.LightningModule) -> None:
-        said = seen.predictions
-        at = said.indices[: self.num_images]
+    def __call__(self, seen: Evaluation) -> None:
+        at, names = seen.indices[: self.num_images], seen.class_names
         parts = [
             features(seen.net, seen.inputs_at(at[start : start + BATCH]))
             for start in range(0, len(at), BATCH)
         ]
-        pictures = torch.from_numpy(np.stack([seen.pixels_at(int(index)) for index in at])).permute(
-            0, 3, 1, 2
-        )
+        pictures = torch.from_numpy(np.stack([seen.pixels_at(int(index)) for index in at]))
         rows = [
-            [
-                seen.class_names[label],
-                seen.class_names[guess],
-                "right" if label == guess else "wrong",
-                str(index),
-            ]
-            for index, label, guess in zip(at, said.labels, said.predicted, strict=False)
+            [names[label], names[guess], "right" if label == guess else "wrong", str(index)]
+            for index, label, guess in zip(at, seen.labels, seen.predicted, strict=False)
         ]
         for writer in seen.writers:
             writer.add_embedding(
                 torch.cat(parts).float().cpu(),
                 metadata=rows,
-                label_img=thumbnails(pictures),
+                label_img=thumbnails(pictures.permute(0, 3, 1, 2)),
                 global_step=seen.step,
                 tag="test_features",
                 metadata_header=["actual", "predicted", "verdict", "index"],

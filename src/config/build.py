@@ -37,6 +37,11 @@ def build(node: DictConfig, **extra: Any) -> Any:
         raise ValueError(f"{key}: {better}" if key else better) from error
 
 
+def build_named(nodes: DictConfig | Mapping[str, DictConfig] | None) -> dict[str, Any]:
+    """Instantiate a group of named objects; `name: null` leaves one out."""
+    return {str(name): build(node) for name, node in (nodes or {}).items() if node}
+
+
 def build_all(nodes: DictConfig | Mapping[str, DictConfig] | None) -> list[Any]:
-    """Instantiate the values of a group of named objects; `name: null` leaves one out."""
-    return [build(node) for node in (nodes or {}).values() if node]
+    """The objects of `build_named` without their names."""
+    return list(build_named(nodes).values())

@@ -12,8 +12,8 @@ import torch
 from omegaconf import DictConfig
 from torch import nn
 
-from src.callbacks.evaluation import EvaluationCallback
-from src.config.build import build, build_all
+from src.callbacks.evaluation import EvaluationViews, with_views
+from src.config.build import build, build_named
 from src.engine.machine import return_freed_memory
 from src.engine.quiet import quiet
 from src.estimate.memory import PeakMemory, peak_memory
@@ -153,7 +153,7 @@ def estimate(cfg: DictConfig) -> Estimate:
 
 def explain_a_batch(cfg: DictConfig, module: L.LightningModule, datamodule: Any) -> None:
     """Test one batch, and let the composition's callbacks draw what they draw after a test."""
-    watchers = [callback for callback in build_all(cfg.callbacks) if isinstance(callback, EvaluationCallback)]
+    watchers = [part for part in with_views(build_named(cfg.callbacks)) if isinstance(part, EvaluationViews)]
     if watchers:
         return_freed_memory()
         trainer = build(cfg.trainer, callbacks=watchers, **HELD_BACK | {"limit_test_batches": 1})

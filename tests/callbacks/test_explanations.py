@@ -21,20 +21,26 @@ from torch import nn
 from src.attribution.capture import features
 from src.attribution.grad_cam import captum_grad_cam
 from src.attribution.maps import heat, heat_overlay, signed, signed_overlay
+from src.callbacks.average import WeightAverage
 from src.callbacks.calibration import Calibration
 from src.callbacks.confusion import Confusion
-from src.callbacks.evaluation import Evaluation, evaluation
+from src.callbacks.epoch_line import EpochLine
+from src.callbacks.evaluation import Evaluation, EvaluationViews, View, evaluation, with_views
 from src.callbacks.evidence import Evidence
 from src.callbacks.grad_cam import GradCam
+from src.callbacks.guards import Guards
+from src.callbacks.hparams import HparamsTab
 from src.callbacks.misclassified import Misclassified
+from src.callbacks.order import in_order
 from src.callbacks.predictions import PredictionsFile
 from src.callbacks.projector import Projector
+from src.callbacks.recorder import Recorder
+from src.callbacks.update_monitor import UpdateMonitor
 from src.data.cifar import unpickled
 from src.drawing.charts import as_image, confusion_figure
 from src.drawing.sheet import FONT_SIZE, GAP, TILE, tile
 from src.engine.curves_file import Board
 from src.engine.loggers import log_picture
-from src.metrics.predictions import Predictions
 from src.metrics.triage import Triage
 from src.models.resnet9 import ResNet9
 from src.notebook import load_run
@@ -226,6 +232,23 @@ def test_tensorboard_shows_what_captum_computes_and_one_pass_the_same(
     assert np.abs(captums - shown()).max() > 100
 
 
+def a_pass(labels: np.ndarray, logits: np.ndarray, net: nn.Module, **rest: Any) -> Evaluation:
+    """A test of random images that goes nowhere; `rest` says otherwise."""
+    images = torch.rand(len(labels), 3, 32, 32)
+    fields: dict[str, Any] = {
+        "stage": "test",
+        "class_names": ["ant", "bee", "cow"],
+        "image_size": 32,
+        "inputs_at": lambda at: images[at],
+        "pixels_at": lambda index: (images[index].permute(1, 2, 0) * 255).byte().numpy(),
+        "step": 7,
+        "writers": [],
+        "show_picture": lambda *_: None,
+        "log_number": lambda *_: None,
+    }
+    return Evaluation(np.arange(len(labels)), labels, logits, net=net, **fields | rest)
+
+
 def test_grad_cam_holds_the_graph_of_one_page_at_a_time() -> None:
     sizes: list[int] = []
 
@@ -233,18 +256,8 @@ def test_grad_cam_holds_the_graph_of_one_page_at_a_time() -> None:
         sizes.append(len(images))
         return captum_grad_cam(net, images, *args)
 
-    callback = GradCam(folder=".", num_images=12, method=method)
-    seen = SimpleNamespace(
-        stage="val",
-        net=ResNet9(3, width=4),
-        image_size=32,
-        class_names=["ant", "bee", "cow"],
-        predictions=Predictions(np.arange(12), np.zeros(12, int), np.tile([0.0, 1, 2], (12, 1))),
-        inputs_at=lambda at: torch.rand(len(at), 3, 32, 32),
-        pixels_at=lambda _: np.zeros((32, 32, 3), np.uint8),
-        add_image=lambda *_: None,
-    )
-    callback.show_rows(seen, np.arange(12))  # type: ignore[arg-type]
+    seen = a_pass(np.zeros(12, int), np.tile([0.0, 1, 2], (12, 1)), ResNet9(3, width=4))
+    GradCam(folder=".", num_images=12, method=method).blocks(seen, np.arange(12))
     assert sizes == [10, 10, 4]  # both classes of five mistakes, five, two
 
 
@@ -267,41 +280,32 @@ def test_odd_passes_are_shown_sensibly(case: str, model: str, tmp_path: Path) ->
         )
     else:
         net = ResNet9(3, width=4)
-    images = torch.rand(len(labels), 3, 32, 32)
-    module = SimpleNamespace(net=net, logged={})
-    module.log = lambda name, value, **_: module.logged.update({name: value})
-    triage = Triage()
+    logged: dict[str, float] = {}
     folder = str(tmp_path)
     logger = Board(save_dir=folder)
     with logger.experiment as writer:
-        seen = Evaluation(
-            stage="test",
-            net=net,
-            predictions=Predictions(np.arange(len(labels)), labels, logits),
-            class_names=["ant", "bee", "cow"],
-            image_size=32,
-            inputs_at=lambda at: images[at],
-            pixels_at=lambda index: (images[index].permute(1, 2, 0) * 255).byte().numpy(),
-            step=7,
+        seen = a_pass(
+            *(labels, logits, net),
             writers=[writer],
             show_picture=lambda tag, picture: log_picture(logger, tag, picture, 7),
+            log_number=logged.__setitem__,
         )
-        for callback in (
+        for view in (
             *(kind(folder=folder) for kind in (Misclassified, GradCam, Evidence, Confusion, Calibration)),
             Projector(),
-            PredictionsFile(folder=folder, triage=triage),
+            PredictionsFile(folder=folder, triage=Triage()),
         ):
-            callback.show(seen, module)  # type: ignore[arg-type]
+            view(seen)
     found = events(tmp_path)
     images_shown = set(found.Tags()["images"])
     assert {"test/misclassified", "test/confusion", "test/per_class", "test/reliability"} <= images_shown
     with (tmp_path / "predictions.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(labels)
-    wrong = seen.predictions.wrong.sum()
+    wrong = seen.wrong.sum()
     assert ("test/grad_cam" in images_shown) == (wrong == 0), "a note instead of maps"
     assert ("test/evidence/1" in images_shown) == (wrong > 0 and model == "gap")
     if case != "not finite":
-        assert 0 <= module.logged["test/ece"] <= 1
+        assert 0 <= logged["test/ece"] <= 1
     for tag in images_shown:
         assert np.asarray(Image.open(io.BytesIO(found.Images(tag)[0].encoded_image_string))).std() > 0
 
@@ -318,7 +322,85 @@ def test_the_parts_of_several_processes_come_in_the_order_of_the_data() -> None:
     trainer: Any = SimpleNamespace(datamodule=datamodule, state=state, global_step=5, loggers=[])
     parts = [(logits[rank::3], labels[rank::3]) for rank in range(3)]
     seen = evaluation(trainer, SimpleNamespace(net=None), "val", parts)  # type: ignore[arg-type]
-    assert seen.predictions.indices.tolist() == positions.tolist()
-    assert seen.predictions.logits.tolist() == logits.tolist()
-    assert seen.predictions.labels.tolist() == labels.tolist()
+    assert seen.indices.tolist() == positions.tolist()
+    assert seen.logits.tolist() == logits.tolist()
+    assert seen.labels.tolist() == labels.tolist()
     assert seen.step == 4
+
+
+def views_of(**views: Any) -> EvaluationViews:
+    (together,) = with_views(views)
+    assert isinstance(together, EvaluationViews)
+    return together
+
+
+def test_a_view_that_fails_costs_no_other_one(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[str] = []
+
+    def breaks(_: Evaluation) -> None:
+        raise RuntimeError("no room\nfor this")
+
+    views = views_of(first=breaks, second=lambda seen: calls.append(seen.stage))
+    for name in views.views:
+        views.show(name, a_pass(np.array([0]), np.eye(3)[:1], nn.Identity()))
+    assert calls == ["test"]
+    (line,) = caplog.messages
+    assert line == "error: callbacks.first shows nothing of this test: RuntimeError: no room for this"
+
+
+def test_a_file_that_cannot_be_written_ends_the_run(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    views = views_of(predictions=PredictionsFile(folder=str(tmp_path / "file"), triage=Triage()))
+    with pytest.raises(OSError, match="file"):
+        views.show("predictions", a_pass(np.array([0]), np.eye(3)[:1], nn.Identity()))
+
+
+def test_all_views_share_one_pass_and_one_softmax(
+    run_tiny: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[Evaluation, int]] = []
+
+    def remember(_: Calibration, evaluation: Evaluation) -> None:
+        seen.append((evaluation, id(evaluation.probs)))
+
+    for kind in (Calibration, Confusion, PredictionsFile):
+        monkeypatch.setattr(kind, "__call__", remember)
+    run_tiny(*FEW, "callbacks.grad_cam=null", "callbacks.evidence=null")
+    assert len(seen) == 3
+    assert {(id(evaluation), probs) for evaluation, probs in seen} == {(id(seen[0][0]), seen[0][1])}
+
+
+def test_each_view_has_its_own_epochs() -> None:
+    class Often(View):
+        def __init__(self, every_n_epochs: int | None) -> None:
+            self.every_n_epochs = every_n_epochs
+
+    views = views_of(each=Often(1), third=Often(3), test=Often(None), function=lambda _: None)
+    trainer: Any = SimpleNamespace(sanity_checking=False, current_epoch=0)
+    due = []
+    for trainer.current_epoch in range(3):
+        due.append(views.due(trainer))
+    assert due == [["each"], ["each"], ["each", "third"]]
+    trainer.sanity_checking = True
+    assert views.due(trainer) == []
+
+
+def test_views_stand_together_and_anything_else_is_refused() -> None:
+    one, two = L.Callback(), L.Callback()
+    found = with_views({"a": one, "b": print, "c": two, "d": repr})
+    assert found[0] is one
+    assert found[2] is two
+    assert found[1].views == {"b": print, "d": repr}  # type: ignore[attr-defined]
+    with pytest.raises(
+        ValueError, match="callbacks.e must be a Lightning callback or a function of an Evalu"
+    ):
+        with_views({"e": 3})
+
+
+def test_callbacks_stand_in_the_declared_order() -> None:
+    def blank(kind: type) -> Any:
+        return kind.__new__(kind)
+
+    kinds: list[type] = [WeightAverage, Guards, UpdateMonitor, EpochLine, HparamsTab, Recorder]
+    found = [type(callback) for callback in in_order(map(blank, kinds))]
+    assert found == [Recorder, HparamsTab, UpdateMonitor, Guards, EpochLine, WeightAverage]
