@@ -13,7 +13,7 @@ import numpy as np
 from src.compare.atlas_choice import Choice, choose
 from src.compare.runs import Run
 from src.compare.variants import Variant
-from src.metrics.answers import SavedPredictions
+from src.metrics.predictions import SavedPredictions
 from src.runs.predictions import NAME, read_answers
 from src.runs.summary import one_line
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.metrics.answers import SavedPredictions
+from src.metrics.predictions import SavedPredictions
 
 
 class Choice(NamedTuple):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from src.metrics.answers import SavedPredictions, class_accuracy, total_confusion
 from src.metrics.errors import confused_pairs
+from src.metrics.predictions import SavedPredictions, class_accuracy, total_confusion
 
 CLASSES = 20  # rows shown of a dataset with more classes
 PAIRS = 5  # confusions shown of a variant

@@ -29,7 +29,7 @@ from src.compare.leaderboard import Leaderboard, Row
 from src.compare.runs import Run
 from src.drawing.mistakes import percent
 from src.files import write_text
-from src.metrics.answers import SavedPredictions
+from src.metrics.predictions import SavedPredictions
 from src.runs.predictions import NAME as PREDICTIONS
 from src.runs.predictions import read_answers
 from src.runs.summary import one_line

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from src.files import atomic_write
-from src.metrics.answers import SavedPredictions
-from src.metrics.predictions import Predictions
+from src.metrics.predictions import Predictions, SavedPredictions
 from src.runs.summary import one_line
 
 NAME = "predictions.csv"

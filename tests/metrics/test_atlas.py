@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from src.compare.atlas_choice import Choice, choose
-from src.metrics.answers import SavedPredictions, class_accuracy, total_confusion
+from src.metrics.predictions import SavedPredictions, class_accuracy, total_confusion
 
 NAMES = ("ant", "bee", "cow")
 
