@@ -18,7 +18,7 @@ from src.compare.leaderboard import leaderboard
 from src.compare.report import write_report
 from src.compare.runs import Run, find_runs
 from tests.made_runs import made_run
-from tests.reports.browser import needs_browser, opened
+from tests.compare.browser import needs_browser, opened
 
 HOSTILE = "<script>document.title='hacked'</script>"
 MACS, IMAGES_AN_EPOCH = 10**9, 200_000  # 6 * 1e9 * 2e5 = 1.2 PFLOP an epoch
