@@ -13,7 +13,7 @@ from src.config.cli import fail
 from src.config.errors import ConfigError
 from src.config.finished import unquoted
 from src.config.resolvers import make_folder, new_folder
-from src.runs.table import shown, tensorboard_command
+from src.runs.table import shown
 
 if TYPE_CHECKING:
     from src.compare.leaderboard import Leaderboard
@@ -30,9 +30,9 @@ Rank the variants of finished runs: which is better, and is that more than noise
                 outputs/compare/<time>. What an earlier comparison left there is replaced.
 
 Runs that differ in nothing but the seed are one variant. Variants are ranked by mean validation accuracy;
-a paired t-test over shared seeds says which of them the leader cannot be told from. Leaves report.html
-(one page for any browser: curves, classes, the same mistakes beside each other), results.csv, results.md, and
-mean/ for TensorBoard with one line a variant. Failed runs are listed, not counted.
+a paired t-test over shared seeds says which of them the leader cannot be told from. Writes report.html
+(one page for any browser: curves, classes, the same mistakes beside each other), results.csv and results.md.
+Failed runs are listed, not counted.
 
 Examples:
   python -m src.compare outputs/train/multiruns/<time>
@@ -95,7 +95,7 @@ def default_out(places: Sequence[str]) -> Path:
 
 
 def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
-    """Rank what lies in `places`; leave a report, tables and mean/ in `out`, and log the table.
+    """Rank what lies in `places`; write a report and tables to `out`, and log the table.
 
     Returns:
         None where there is no run; a run that cannot be read is named and left out.
@@ -109,7 +109,6 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
         return None
     from src.compare.atlas import plan_atlas
     from src.compare.leaderboard import leaderboard
-    from src.compare.mean_runs import write_mean_runs
     from src.compare.report import write_report
     from src.compare.results import terminal_notes, terminal_table
     from src.compare.results_files import write_csv, write_markdown
@@ -124,9 +123,7 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
 
         atlas = illustrate(atlas)
     report = write_report(board, out, atlas)
-    means = write_mean_runs([row.variant for row in board.rows], out)
     log.info("\n%s\n\n%s\n", terminal_table(board), terminal_notes(board))
-    log.info("results:     %s", shown(out))
-    log.info("report:      %s", shown(report))
-    log.info("mean curves: %s", tensorboard_command(shown(means)))
+    log.info("results: %s", shown(out))
+    log.info("report:  %s", shown(report))
     return board

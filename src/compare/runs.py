@@ -115,11 +115,9 @@ def read_run(folder: Path) -> Run | None:
         raise ValueError(f"its {SUMMARY} has no status")
     if not (isinstance(facts.get("options", {}), dict) and isinstance(facts.get("overrides", []), list)):
         raise ValueError(f"its {SUMMARY} is not a run's")
-    if (folder / CONFIG).is_file():
-        return Run(folder, facts, read_config(folder / CONFIG, facts.get("identity")))
-    from src.compare.older import older_config, older_options
-
-    return Run(folder, {"options": older_options(folder)} | facts, older_config(folder))
+    if not (folder / CONFIG).is_file():
+        raise ValueError(f"it has no {CONFIG}: runs of versions that wrote none cannot be compared")
+    return Run(folder, facts, read_config(folder / CONFIG, facts.get("identity")))
 
 
 def read_config(path: Path, known: object) -> dict[str, Any]:

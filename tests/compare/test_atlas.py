@@ -19,8 +19,8 @@ from src.compare.runs import find_runs
 from src.config.build import build
 from src.config.finished import run_config
 from src.notebook import compose, train
-from tests.conftest import TINY
 from tests.compare.browser import needs_browser, opened
+from tests.conftest import TINY
 
 SHORT = [*TINY, "data=digits", "model.width=4", "trainer.max_epochs=1", "trainer.limit_train_batches=4"]
 SHORT += [f"~callbacks.{name}" for name in ("grad_cam", "evidence", "misclassified", "projector", "samples")]

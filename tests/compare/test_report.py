@@ -17,8 +17,8 @@ from src.compare.histories import read_history
 from src.compare.leaderboard import leaderboard
 from src.compare.report import write_report
 from src.compare.runs import Run, find_runs
-from tests.made_runs import made_run
 from tests.compare.browser import needs_browser, opened
+from tests.made_runs import made_run
 
 HOSTILE = "<script>document.title='hacked'</script>"
 MACS, IMAGES_AN_EPOCH = 10**9, 200_000  # 6 * 1e9 * 2e5 = 1.2 PFLOP an epoch

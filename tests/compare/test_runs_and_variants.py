@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from src.compare.runs import find_runs
 from src.compare.variants import group
@@ -55,7 +54,7 @@ def test_broken_folders_are_told_and_left_out(tmp_path: Path, caplog: pytest.Log
     told = [record.message for record in caplog.records]
     assert len(told) == 7
     assert all("left out" in line and "\n" not in line for line in told)
-    assert "neither config.json nor .hydra/config.yaml is there" in told[0]
+    assert "it has no config.json" in told[0]
 
 
 def test_states(tmp_path: Path) -> None:
@@ -72,44 +71,14 @@ def test_states(tmp_path: Path) -> None:
     assert completed.number("seed of nothing") is None
 
 
-def test_an_older_run_without_config_json_says_the_same(tmp_path: Path) -> None:
-    cfg = compose("norm=ln", "paths.run_dir=/a", "optimizer.lr=1e-4").cfg
-    run_dir = made_run(tmp_path / "run")
-    (run_dir / "config.json").unlink()
-    facts = json.loads((run_dir / "summary.json").read_text())
-    del facts["options"]
-    (run_dir / "summary.json").write_text(json.dumps(facts))
-    text = OmegaConf.to_yaml(cfg).replace("run_dir: /a", "run_dir: ${hydra:runtime.output_dir}")
-    (run_dir / ".hydra").mkdir()
-    (run_dir / ".hydra" / "config.yaml").write_text(text)
-    choices = "hydra: {runtime: {choices: {norm: ln, hydra/launcher: basic}}}"
-    (run_dir / ".hydra" / "hydra.yaml").write_text(choices)
-    (older,) = find_runs([run_dir])
-    assert older.config == what_matters(plain(cfg))
-    assert older.config["scheduler.max_lr"] == 1e-4
-    assert older.facts["options"] == {"norm": "ln"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "model: {width: '${oc.create:{a: 1}}'}",
-        "model: {width: '${new_folder:TMP,x}'}",
-        "model: !!python/object/apply:os.mkdir ['TMP/x']",
-        "model: {width: '${nothing}'}",
-        "- 1",
-    ],
-)
-def test_an_older_configuration_computes_nothing(
-    text: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_a_run_of_a_version_without_config_json_is_refused_in_one_line(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     run_dir = made_run(tmp_path / "run")
-    (run_dir / "config.json").unlink()
-    (run_dir / ".hydra").mkdir()
-    (run_dir / ".hydra" / "config.yaml").write_text(text.replace("TMP", str(tmp_path)))
+    (run_dir / "config.json").rename(run_dir / "config.yaml")
     assert find_runs([tmp_path]) == []
-    assert "left out" in caplog.text
-    assert not (tmp_path / "x").exists()
+    (line,) = [record.message for record in caplog.records]
+    assert line.startswith(f"left out {run_dir}: it has no config.json: ")
 
 
 def test_variants_differ_in_anything_but_the_seed(tmp_path: Path) -> None:
