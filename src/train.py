@@ -30,7 +30,7 @@ from src.runs.table import results_table, shown, tensorboard_command
 if TYPE_CHECKING:
     import lightning as L
 
-    from src.runs.resume_point import ResumePoint
+    from src.runs.checkpoint_file import ResumePoint
     from src.runs.summary import Summary
 
 log = logging.getLogger(__name__)

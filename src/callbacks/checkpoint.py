@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.lightning_private import begin_next_epoch, take_back_batch
-from src.runs.resume_point import to_disk
+from src.runs.checkpoint_file import to_disk
 from src.runs.table import shown
 from src.signals import Held, end, held
 

@@ -1,13 +1,14 @@
 """How one run went: by epoch and by step, from its `metrics.csv` and `updates.csv`."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from src.compare.bands import Series
 from src.compare.runs import Run
 from src.models.cost import training_pflop
-from src.runs.curves import read_metrics
+from src.runs.curves import Points, read_metrics, read_updates
 from src.runs.summary import one_line
 
 UNREADABLE = (OSError, ValueError, KeyError, TypeError, csv.Error)  # what a damaged table makes of reading it
@@ -40,7 +41,7 @@ def read_history(run: Run) -> History:
     try:
         path = run.folder / "metrics.csv"
         epochs = {metric: dict(points) for metric, points in read_metrics(path).items()}
-        lr = read_lr(path)
+        lr = learning_rate(read_metrics(path, by="step"))
     except UNREADABLE as error:
         problems.append(f"no curves: {reason(error)}")
     try:
@@ -54,27 +55,17 @@ def compute(run: Run, epochs: dict[str, Series]) -> dict[str, Series]:
     """`pflop` by epochs done, as counted or, in runs that did not count, from what an image costs."""
     if "train/pflop" in epochs:
         return {"pflop": epochs["train/pflop"]}
-    macs, images, count = (run.number(key) for key in ("macs", "train_images", "epochs"))
+    macs, images, count = (run.summary.numbers.get(key) for key in ("macs", "train_images", "epochs"))
     if not (macs and images and count):
         return {}
     each = images / count  # every epoch sees as many
     return {"pflop": {epoch: training_pflop(macs, each * epoch) for epoch in epochs.get("val/acc", {})}}
 
 
-def read_lr(path: Path) -> dict[float, float]:
-    """Learning rate by step from the first of Lightning's columns: `lr-SGD`, or `lr-SGD/pg1` of several."""
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        rates = [name for name in reader.fieldnames or () if name.startswith("lr-")]
-        rates = [name for name in rates if not name.endswith("-momentum")]
-        return {float(row["step"]): float(row[rates[0]]) for row in reader if rates and row[rates[0]]}
-
-
-def read_updates(path: Path) -> dict[float, float]:
-    """||dw|| / ||w|| by step, from the rows of the whole network."""
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        return {float(row["step"]): float(row["update"]) for row in rows if row["layer"] == "all"}
+def learning_rate(metrics: Mapping[str, Points]) -> Series:
+    """By step, from the first of Lightning's columns: `lr-SGD`, or `lr-SGD/pg1` of several."""
+    rates = (name for name in metrics if name.startswith("lr-") and not name.endswith("-momentum"))
+    return dict(metrics.get(next(rates, ""), []))
 
 
 def reason(error: Exception) -> str:

@@ -10,10 +10,10 @@ from pathlib import Path
 from src.compare.runs import Run
 from src.compare.statistics import Estimate, estimate, holm, paired_p
 from src.compare.variants import Variant, group
+from src.runs.curves import read_updates
 
 ALPHA = 0.05
 UPDATES = "updates.csv"
-WHOLE = ",all,"  # in the lines of updates.csv that are about the whole network
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,16 @@ class Row:
     @property
     def failures(self) -> list[str]:
         """`seed 2: out of memory`, one for each failed run."""
-        return [f"seed {run.seed}: {run.failure}" for run in self.variant.runs if run.failure is not None]
+        return [
+            f"seed {run.summary.seed}: {run.summary.failure}"
+            for run in self.variant.runs
+            if run.summary.failure is not None
+        ]
 
     @property
     def running(self) -> int:
         """Runs that are neither completed nor failed: under way, or killed."""
-        return sum(not run.completed and run.failure is None for run in self.variant.runs)
+        return sum(not run.summary.completed and run.summary.failure is None for run in self.variant.runs)
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def row(variant: Variant, rank: int | None, p: float | None) -> Row:
         rank,
         estimate(list(val_acc.values())),
         estimate(list(by_seed(variant, "test/acc").values())),
-        next((run for run in variant.counted if val_acc and run.seed == best), None),
+        next((run for run in variant.counted if val_acc and run.summary.seed == best), None),
         {key: statistics.fmean(values) for key, values in numbers.items() if values},
         statistics.median(updates) if updates else None,
         p,
@@ -117,9 +121,9 @@ def row(variant: Variant, rank: int | None, p: float | None) -> Row:
 def by_seed(variant: Variant, key: str) -> dict[int, float]:
     """Seed -> a number of the counted run's summary, where it has one."""
     return {
-        run.seed: value
+        run.summary.seed: value
         for run in variant.counted
-        if run.seed is not None and (value := run.number(key)) is not None
+        if run.summary.seed is not None and (value := run.summary.numbers.get(key)) is not None
     }
 
 
@@ -127,11 +131,8 @@ def settled_update(folder: Path) -> float | None:
     """The whole network's relative update in the last quarter of a run; None where it was not measured."""
     from src.metrics.updates import settled
 
-    path = folder / UPDATES
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = [next(file, ""), *(line for line in file if WHOLE in line)]
-        values = [float(line["update"]) for line in csv.DictReader(lines)]
+        values = list(read_updates(folder / UPDATES).values())
     except (OSError, ValueError, KeyError, TypeError, csv.Error):  # none, half-written or damaged
         return None
     value = settled(values) if values else math.nan

@@ -51,7 +51,7 @@ def best(row: Row) -> str:
     """`88.04 (2)`: the best validation accuracy of a seed, and which seed."""
     if row.best is None:
         return ""
-    return f"{100 * row.best.facts['val/acc']:.2f} ({row.best.seed})"
+    return f"{100 * row.best.summary.numbers['val/acc']:.2f} ({row.best.summary.seed})"
 
 
 def unfinished(row: Row) -> str:
@@ -158,11 +158,9 @@ def exceptions(row: Row) -> list[str]:
         found.append(f"{row.variant.repeats} repeated; of each seed, the newest completed run is counted.")
     seeds = defaultdict(list)
     for run in row.variant.runs:
-        if run.failure is not None:
-            seeds[run.failure].append(str(run.seed))
-    for reason, whose in seeds.items():
-        what = reason if reason.startswith("pruned: ") else f"failed: {reason}"
-        found.append(f"seed {', '.join(whose)} {what}")
+        if run.summary.failure is not None:
+            seeds[f"{run.summary.status}: {run.summary.reason}"].append(str(run.summary.seed))
+    found += [f"seed {', '.join(whose)} {ending}" for ending, whose in seeds.items()]
     if row.running:
         found.append(f"{row.running} still running, or killed.")
     return found

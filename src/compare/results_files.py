@@ -27,7 +27,8 @@ def write_markdown(board: Leaderboard, out: Path) -> None:
 def links(row: Row, out: Path) -> str:
     """`[0](…/run) [1](…/run)`: the folders of the counted runs, by seed."""
     return " ".join(
-        f"[{run.seed}]({quote(os.path.relpath(run.folder, out), safe='/,=')})" for run in row.variant.counted
+        f"[{run.summary.seed}]({quote(os.path.relpath(run.folder, out), safe='/,=')})"
+        for run in row.variant.counted
     )
 
 
@@ -52,11 +53,12 @@ def write_csv(board: Leaderboard, out: Path) -> None:
             for value in (row.val_acc, row.test_acc)
             for cell in ((value.mean, value.half_width) if value else (None, None))
         ]
-        top = row.best.facts if row.best else {}
+        best = row.best.summary if row.best else None
+        top = best.numbers if best else {}
         table.writerow(
             [
-                *(row.rank, *values, row.n, " ".join(str(run.seed) for run in counted), *accuracies),
-                *(top.get("seed"), top.get("val/acc"), top.get("test/acc")),
+                *(row.rank, *values, row.n, " ".join(str(run.summary.seed) for run in counted), *accuracies),
+                *(best and best.seed, top.get("val/acc"), top.get("test/acc")),
                 *(row.numbers.get(key) for key in numbers),
                 *(row.update, row.p, row.within_noise, len(row.failures), row.running),
                 "; ".join(row.failures),

@@ -1,7 +1,6 @@
 """Finished, failed and running runs, found on disk: the start of every comparison."""
 
 import logging
-import math
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -14,12 +13,10 @@ from src.config.checked_json import load_checked
 from src.config.identity import NAME as CONFIG
 from src.config.identity import identity
 from src.runs.summary import NAME as SUMMARY
-from src.runs.summary import read_summary
+from src.runs.summary import RunSummary, read_summary
 from src.runs.table import shown
 
 log = logging.getLogger(__name__)
-
-FAILED = "failed: "
 
 
 @dataclass(frozen=True)
@@ -28,37 +25,13 @@ class Run:
 
     Args:
         folder: where it lies.
-        facts: its summary.json.
+        summary: its summary.json.
         config: its config.json, flat: `{"optimizer.lr": 0.1, …}`; see `src.config.identity.what_matters`.
     """
 
     folder: Path
-    facts: dict[str, Any]
+    summary: RunSummary
     config: dict[str, Any]
-
-    @property
-    def seed(self) -> int | None:
-        seed = self.facts.get("seed", self.config.get("seed"))
-        return seed if isinstance(seed, int) else None
-
-    @property
-    def status(self) -> str:
-        """`running` (or killed before it could say so), `completed`, `failed: …` or `pruned: …`."""
-        return str(self.facts["status"])
-
-    @property
-    def completed(self) -> bool:
-        return self.status == "completed"
-
-    @property
-    def failure(self) -> str | None:
-        """Why it failed or was pruned; None of a run that is completed or running."""
-        return None if self.status in ("completed", "running") else self.status.removeprefix(FAILED)
-
-    def number(self, key: str) -> float | None:
-        """A number of its summary; None where there is none."""
-        value = self.facts.get(key)
-        return float(value) if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def find_runs(places: Sequence[str | Path]) -> list[Run]:
@@ -111,16 +84,13 @@ def read_run(folder: Path) -> Run | None:
     facts = read_summary(folder)
     if "run" in facts:
         return None
-    if "status" not in facts:
-        raise ValueError(f"its {SUMMARY} has no status")
-    if not (isinstance(facts.get("options", {}), dict) and isinstance(facts.get("overrides", []), list)):
-        raise ValueError(f"its {SUMMARY} is not a run's")
+    summary = RunSummary.from_facts(facts)
     if not (folder / CONFIG).is_file():
         raise ValueError(f"it has no {CONFIG}: runs of versions that wrote none cannot be compared")
-    return Run(folder, facts, read_config(folder / CONFIG, facts.get("identity")))
+    return Run(folder, summary, read_config(folder / CONFIG, summary.identity))
 
 
-def read_config(path: Path, known: object) -> dict[str, Any]:
+def read_config(path: Path, known: str | None) -> dict[str, Any]:
     """A run's config.json, flat, which the identity that its summary knows is made from.
 
     Raises:

@@ -39,12 +39,12 @@ class Variant:
     @property
     def counted(self) -> list[Run]:
         """The newest completed run of each seed, by seed: a repetition is no independent observation."""
-        return list({run.seed: run for run in self.runs if run.completed}.values())
+        return list({run.summary.seed: run for run in self.runs if run.summary.completed}.values())
 
     @property
     def repeats(self) -> int:
         """How many completed runs are not counted."""
-        return sum(run.completed for run in self.runs) - len(self.counted)
+        return sum(run.summary.completed for run in self.runs) - len(self.counted)
 
 
 def written(value: Any) -> str:
@@ -89,7 +89,7 @@ def age(run: Run) -> tuple[int, float, str]:
     """Runs of one seed stand together, from old to new."""
     path = run.folder / SUMMARY
     written_at = path.stat().st_mtime if path.is_file() else 0.0
-    return (-1 if run.seed is None else run.seed, written_at, str(run.folder))
+    return (-1 if run.summary.seed is None else run.summary.seed, written_at, str(run.folder))
 
 
 def distinguishing(members: Sequence[list[Run]]) -> tuple[list[str], list[list[Any]]]:
@@ -109,7 +109,7 @@ def distinguishing(members: Sequence[list[Run]]) -> tuple[list[str], list[list[A
 def candidates(members: Sequence[list[Run]]) -> Iterator[tuple[str, list[Any]]]:
     """What may become a column, the best first: its key and its value for each group of runs."""
     for name in OPTIONS:
-        chosen = [[run.facts.get("options", {}).get(name, ABSENT) for run in group] for group in members]
+        chosen = [[run.summary.options.get(name, ABSENT) for run in group] for group in members]
         known = all(ABSENT not in options for options in chosen)
         if known and all(
             len({*map(written, options)}) == 1 for options in chosen
@@ -126,7 +126,7 @@ def rank(members: Sequence[list[Run]]) -> Callable[[str], tuple[bool, int]]:
     typed = {
         str(override).partition("=")[0].lstrip("+")
         for group in members
-        for override in group[0].facts.get("overrides", [])
+        for override in group[0].summary.overrides
     }
     place = {part: index for index, part in enumerate(PARTS)}
     return lambda key: (key not in typed, place.get(key.partition(".")[0], len(PARTS)))

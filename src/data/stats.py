@@ -1,7 +1,6 @@
 """Mean and standard deviation of a dataset's training images, computed once and kept."""
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -9,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from src.data.source import Images
+from src.files import write_text
 
 CHUNK = 256  # images summed at once: 256 * 255^2 < 2^24, so that float32 sums are exact
 
@@ -56,9 +56,7 @@ def cached_stats(images: Images, fingerprint: str, cache_dir: str) -> Stats:
     stats = channel_stats(images)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
-        temporary.write_text(json.dumps(stats._asdict() | {"sha256": digest(stats, fingerprint)}))
-        temporary.replace(path)
+        write_text(path, json.dumps(stats._asdict() | {"sha256": digest(stats, fingerprint)}))
     except OSError:
         pass  # a cache that cannot be written costs time only
     return stats

@@ -11,7 +11,7 @@ from lightning.pytorch.loggers.logger import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from src.files import atomic_write
-from src.runs.resume_point import resume_point
+from src.runs.checkpoint_file import resume_point
 
 
 class CurvesFile(Logger):

@@ -1,7 +1,6 @@
 """A run's network as a file for other programs, compared with the network before it gets its name."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from src.config.build import build
 from src.config.identity import identity, plain, what_matters
 from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.export.formats import FORMATS, Facts, Predict
+from src.files import atomic_write
 
 TOLERANCE = 1e-5  # of logits
 # Of the largest logit, where that allows more: float32 itself is 1e-7 to 3e-7 of it away from float64
@@ -89,13 +89,10 @@ def write(
     """
     form = FORMATS[name]
     path = stem.with_name(stem.name + form.suffix)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(form.dump(net, images[:2], facts))
-            file.flush()
-            os.fsync(file.fileno())
-        predict, found = form.load(temporary, allow)
+    with atomic_write(path, "wb") as file:
+        file.write(form.dump(net, images[:2], facts))
+        file.flush()
+        predict, found = form.load(Path(file.name), allow)
         if found != facts:
             raise ValueError(f"{path.name} does not give back what it was told: it was removed.")
         difference, largest = compared(net, predict, images)
@@ -105,9 +102,6 @@ def write(
                 f"{path.name} gives other logits than the network, by up to {difference:.2g} where "
                 f"{allowed:.2g} is allowed: it was removed."
             )
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
     return Written(path, difference, len(images))
 
 

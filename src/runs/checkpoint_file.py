@@ -1,22 +1,28 @@
-"""Checkpoint files that are whole, whatever happens while they are written, and that show it."""
+"""A run's checkpoints: whole whatever happens while they are written, and the one that a run resumes from."""
 
 import errno
 import hashlib
 import io
 import os
+import pickle
 import shutil
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 
-from src.files import write_text
+from src.files import atomic_write, write_text
 
 SUMS = "SHA256SUMS"  # beside the checkpoints, in the format of sha256sum: `digest  name`, the newest last
 PREVIOUS = {"last.ckpt": "previous.ckpt"}  # where the one before goes
 DIGESTS: dict[tuple[int, ...], str] = {}  # by device, inode, time and size of a file
+# What a run adds to instead of writing it again
+CURVES = ("metrics.csv", "updates.csv", "events.out.tfevents*")
+GROWING = (*CURVES, "checkpoints/*", "traceback.txt")
+NAMES = ("last", "best", "previous")
 
 
 class WholeCheckpoints(TorchCheckpointIO):
@@ -40,22 +46,23 @@ class WholeCheckpoints(TorchCheckpointIO):
         content = io.BytesIO()
         torch.save(checkpoint, content)
         digest = hashlib.sha256(content.getbuffer()).hexdigest()
-        temporary = target.with_name(f"{target.name}.tmp")  # one name: what a kill leaves is written over
+        for left in target.parent.glob(f"{target.name}.*.tmp"):  # by a kill
+            left.unlink()
         try:
-            write_through(temporary, content.getbuffer())
-            DIGESTS.pop(state(temporary), None)  # an inode comes back, and perhaps within the clock's tick
-            if sha256(temporary) != digest:
-                raise OSError(f"{temporary} does not read back as it was written: is the disk failing?")
-            kept = [PREVIOUS[target.name]] if target.name in PREVIOUS and has_whole(target) else []
-            note(target.parent, {name: sha256(target) for name in kept} | {target.name: digest})
+            with atomic_write(target, "wb") as file:
+                write_through(file, content.getbuffer())
+                written = Path(file.name)
+                DIGESTS.pop(state(written), None)  # an inode comes back, and perhaps within the clock's tick
+                if sha256(written) != digest:
+                    raise OSError(f"{written} does not read back as it was written: is the disk failing?")
+                kept = [PREVIOUS[target.name]] if target.name in PREVIOUS and has_whole(target) else []
+                note(target.parent, {name: sha256(target) for name in kept} | {target.name: digest})
+                for name in kept:
+                    target.replace(target.with_name(name))
         except OSError as error:
-            temporary.unlink(missing_ok=True)
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise ValueError(no_room(target, len(content.getbuffer()))) from error
             raise
-        for name in kept:
-            target.replace(target.with_name(name))
-        temporary.replace(target)
         sync_folder(target.parent)
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -68,14 +75,13 @@ class WholeCheckpoints(TorchCheckpointIO):
         return super().load_checkpoint(path, *args, **kwargs)
 
 
-def write_through(path: Path, content: memoryview) -> None:
+def write_through(file: IO[bytes], content: memoryview) -> None:
     """Write a file to the disk, and let the next reader take it from there rather than from memory."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-        if hasattr(os, "posix_fadvise"):
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def sync_folder(folder: Path) -> None:
@@ -161,3 +167,68 @@ def sha256(path: Path) -> str:
 def state(path: Path) -> tuple[int, ...]:
     found = path.stat()
     return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A checkpoint, and the number of optimizer steps until it."""
+
+    path: Path
+    step: int
+
+
+def resume_point(run_dir: str | Path) -> ResumePoint | None:
+    """Where a run in this folder continues: at the newest whole checkpoint; None if it did not get so far.
+
+    That is `last.ckpt`. Where it is damaged, or a kill came while it was being replaced, `previous.ckpt` is
+    the one before. `best.ckpt` is written before `last.ckpt`: where it is ahead, a kill came between
+    the two, and it is the only one whose state knows of itself.
+
+    Raises:
+        ValueError: there are checkpoints to continue from, and all of them are damaged.
+    """
+    found = checkpoints(run_dir)
+    if not {"last", "previous"} & found.keys():
+        return None
+    points = [ResumePoint(path, step) for path in found.values() if (step := steps(path)) is not None]
+    if not points:
+        raise ValueError(
+            f"all checkpoints in {Path(run_dir) / 'checkpoints'} are damaged: nothing to resume from. "
+            f"Remove that folder to begin again."
+        )
+    return max(points, key=lambda point: point.step)  # the first of equals
+
+
+def damaged(run_dir: str | Path) -> list[Path]:
+    """Checkpoints of a run that are not what was written."""
+    return [path for path in checkpoints(run_dir).values() if steps(path) is None]
+
+
+def checkpoints(run_dir: str | Path) -> dict[str, Path]:
+    """The checkpoints in a run's folder, by their names without `.ckpt`."""
+    paths = {name: Path(run_dir) / "checkpoints" / f"{name}.ckpt" for name in NAMES}
+    return {name: path for name, path in paths.items() if path.is_file()}
+
+
+def steps(path: Path) -> int | None:
+    """Optimizer steps until a checkpoint, whose tensors stay on the disk; None: it is damaged."""
+    if not is_whole(path):
+        return None
+    try:
+        return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, LookupError, ValueError, TypeError):
+        return None  # older than the sums, and broken
+
+
+def to_disk(run_dir: Path) -> None:
+    """Bring the curves so far to the disk: a checkpoint must not be ahead of them when the power fails."""
+    for path in (path for pattern in CURVES for path in run_dir.glob(pattern)):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def clear(run_dir: Path) -> None:
+    """Remove what a run left that got to no checkpoint, so that it can begin again in the same folder."""
+    for pattern in GROWING:
+        for path in run_dir.glob(pattern):
+            path.unlink()

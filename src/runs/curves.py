@@ -1,24 +1,45 @@
-"""A run's curves from its `metrics.csv`."""
+"""A run's curves: reading its `metrics.csv` and `updates.csv`, and a picture of them."""
 
 import csv
 from collections import defaultdict
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.figure import Figure
 
-Series = dict[str, list[tuple[float, float]]]  # metric -> (epoch, value) points
+Points = list[tuple[float, float]]  # (epochs done or step, value)
+WHOLE = "all"  # the layer in updates.csv that stands for the whole network
 COLORS = {"train": "#0072B2", "val": "#D55E00"}  # Okabe & Ito: distinct for the color-blind
 
 
-def read_metrics(path: Path) -> Series:
-    """Every metric of a `metrics.csv` as (epochs done, value) points."""
-    series: Series = defaultdict(list)
+def read_metrics(path: Path, *, by: Literal["epoch", "step"] = "epoch") -> dict[str, Points]:
+    """Every metric of a `metrics.csv` as (epochs done, value) points, or as (step, value) points.
+
+    Raises:
+        OSError, ValueError, TypeError, csv.Error: the file is missing or damaged.
+    """
+    series: dict[str, Points] = defaultdict(list)
     with path.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            if not row.get(by):
+                continue
+            x = float(row[by]) + (by == "epoch")
             for key, value in row.items():
-                if value and key not in ("epoch", "step") and row.get("epoch"):
-                    series[key].append((float(row["epoch"]) + 1, float(value)))
+                if value and key not in ("epoch", "step"):
+                    series[key].append((x, float(value)))
     return dict(series)
+
+
+def read_updates(path: Path) -> dict[float, float]:
+    """||dw|| / ||w|| of the whole network by step, from an `updates.csv`.
+
+    Raises:
+        OSError, ValueError, TypeError, KeyError, csv.Error: the file is missing or damaged.
+    """
+    with path.open(newline="", encoding="utf-8") as file:
+        lines = [next(file, ""), *(line for line in file if f",{WHOLE}," in line)]  # few of many
+    rows = csv.DictReader(lines)
+    return {float(row["step"]): float(row["update"]) for row in rows if row["layer"] == WHOLE}
 
 
 def draw_curves(run_dir: str | Path) -> Figure:

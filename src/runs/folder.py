@@ -19,7 +19,7 @@ from src.config.sweep import SUMMARY, left_alone, read, run_before
 from src.runs.table import shown
 
 if TYPE_CHECKING:
-    from src.runs.resume_point import ResumePoint
+    from src.runs.checkpoint_file import ResumePoint
     from src.runs.summary import Summary
 
 log = logging.getLogger(__name__)
@@ -58,9 +58,9 @@ def begin(
     Raises:
         RunFailed: all of its checkpoints are damaged.
     """
+    from src.runs.checkpoint_file import clear
     from src.runs.provenance import provenance
-    from src.runs.resume_point import clear
-    from src.runs.summary import Summary, write_json
+    from src.runs.summary import Status, Summary, write_json
 
     run_dir, matters = Path(cfg.paths.run_dir), what_matters(plain(cfg))
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
@@ -68,7 +68,7 @@ def begin(
     # and cut off: who calls this has looked
     begun = (run_dir / SUMMARY).is_file() or (run_dir / "checkpoints").is_dir()
     point = where_to_go_on(run_dir) if begun else None
-    known = read(run_dir / SUMMARY) | {"status": "running"} if point else {"started": now()}
+    known = read(run_dir / SUMMARY) | {"status": Status.RUNNING} if point else {"started": now()}
     if write:
         if begun and not point:
             clear(run_dir)
@@ -87,7 +87,7 @@ def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
     """
     from lightning.pytorch.utilities import rank_zero_only
 
-    from src.runs.resume_point import damaged, resume_point
+    from src.runs.checkpoint_file import damaged, resume_point
 
     for path in damaged(run_dir):
         rank_zero_only(log.warning)("%s is damaged (its checksum differs): left out.", shown(path))

@@ -4,8 +4,11 @@ It knows whether it is whole: see `src.config.checked_json`.
 """
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,94 @@ from src.config.errors import printable
 from src.files import write_text
 
 NAME = "summary.json"
-INTERRUPTED = "failed: interrupted"
+
+
+class Status(StrEnum):
+    """How a run ended: the first word of `status` in its summary; a reason may follow after a colon."""
+
+    RUNNING = "running"  # or killed before it could say so
+    COMPLETED = "completed"
+    FAILED = "failed"
+    PRUNED = "pruned"
+
+
+INTERRUPTED = f"{Status.FAILED}: interrupted"
+
+
+TYPES = {
+    "seed": int,
+    "identity": str,
+    "command": str,
+    "device": str,
+    "git_commit": str,
+    "git_dirty": bool,
+}
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The facts of a run that others work with.
+
+    Args:
+        status: how it ended.
+        reason: why it failed or was pruned, empty for other runs.
+        seed: of the run.
+        identity: of its configuration, see `src.config.identity`.
+        options: the chosen option of each group.
+        overrides: what was typed.
+        command: the command that repeats the run.
+        device: what trained it.
+        git_commit: the code that trained it.
+        git_dirty: whether that code had changes that were not committed.
+        numbers: all finite numbers by their key: `val/acc`, `train_seconds`, …
+    """
+
+    status: Status
+    reason: str = ""
+    seed: int | None = None
+    identity: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Sequence[str] = ()
+    command: str = ""
+    device: str | None = None
+    git_commit: str | None = None
+    git_dirty: bool | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def completed(self) -> bool:
+        return self.status == Status.COMPLETED
+
+    @property
+    def failure(self) -> str | None:
+        """Why it failed, or `pruned: …`; None of a run that is completed or running."""
+        if self.status in (Status.COMPLETED, Status.RUNNING):
+            return None
+        return self.reason if self.status == Status.FAILED else f"{self.status}: {self.reason}"
+
+    @classmethod
+    def from_facts(cls, facts: Mapping[str, Any]) -> "RunSummary":
+        """The content of a run's summary.json, typed.
+
+        Raises:
+            ValueError: it is not a run's.
+        """
+        word, _, reason = str(facts.get("status")).partition(": ")
+        named = {key: facts[key] for key in TYPES if facts.get(key) is not None}
+        options, overrides = facts.get("options", {}), facts.get("overrides", [])
+        strange = [key for key, value in named.items() if not isinstance(value, TYPES[key])]
+        if (
+            word not in list(Status)
+            or strange
+            or not (isinstance(options, dict) and isinstance(overrides, list))
+        ):
+            raise ValueError(f"its {NAME} is not a run's")
+        numbers = {
+            key: float(value)
+            for key, value in facts.items()
+            if type(value) in (int, float) and math.isfinite(value)
+        }
+        return cls(Status(word), reason, options=options, overrides=overrides, numbers=numbers, **named)
 
 
 class Stopped(Exception):
@@ -29,7 +119,7 @@ class Summary:
         self.facts: dict[str, Any] = {}
         if write:
             self.failure.unlink(missing_ok=True)
-        self.update(**{"status": "running"} | facts)
+        self.update(**{"status": Status.RUNNING} | facts)
 
     def update(self, **facts: Any) -> None:
         """Add facts and replace the file in one move; metrics may be named with `**{"val/acc": …}`."""
@@ -60,9 +150,9 @@ class Summary:
             with suppress(OSError):  # on a full disk it stays `running`, and a resumed run does so
                 if failed:
                     self.write = created(self.failure)
-                self.update(status=f"failed: {one_line(error)}" if failed else INTERRUPTED)
+                self.update(status=f"{Status.FAILED}: {one_line(error)}" if failed else INTERRUPTED)
             raise
-        self.update(status="completed")
+        self.update(status=Status.COMPLETED)
 
 
 def created(path: Path) -> bool:

@@ -6,8 +6,7 @@ from collections import Counter
 from pathlib import Path
 
 from src.engine.weights import load_checkpoint
-from src.runs.checkpoint_file import SUMS
-from src.runs.resume_point import resume_point
+from src.runs.checkpoint_file import SUMS, resume_point
 from tests.same_run import unequal
 
 

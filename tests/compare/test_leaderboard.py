@@ -71,7 +71,7 @@ def test_a_row_has_means_intervals_and_the_best_seed(sweep: Path) -> None:
     half = stats.t.ppf(0.975, 2) * statistics.stdev(BN) / math.sqrt(3)
     assert (row.val_acc.mean, row.val_acc.half_width) == (pytest.approx(0.81), pytest.approx(half))
     assert (row.test_acc.mean, row.n) == (pytest.approx(0.80), 3)
-    assert (row.best.seed, row.best.facts["test/acc"]) == (1, pytest.approx(0.81))
+    assert (row.best.summary.seed, row.best.summary.numbers["test/acc"]) == (1, pytest.approx(0.81))
     assert row.numbers["train_seconds"] == pytest.approx(11.0)
     assert row.numbers["num_params"] == 1234567
 

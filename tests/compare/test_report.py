@@ -17,6 +17,7 @@ from src.compare.histories import read_history
 from src.compare.leaderboard import leaderboard
 from src.compare.report import write_report
 from src.compare.runs import Run, find_runs
+from src.runs.summary import RunSummary, Status
 from tests.compare.browser import needs_browser, opened
 from tests.made_runs import made_run
 
@@ -102,12 +103,18 @@ def test_curves_have_the_means_and_ranges_of_the_csv_files(sweep: Path) -> None:
 def test_settings_are_those_of_the_run() -> None:
     config = {"optimizer.lr": 0.001, "optimizer.betas.0": 0.9, "optimizer.betas.1": 0.999}
     config |= {"trainer.gradient_clip_val": 0.1, "trainer.gradient_clip_algorithm": "value"}
-    found = settings(Run(Path(), {"options": {"optimizer": "adam"}}, config))
+    found = settings(Run(Path(), RunSummary(Status.COMPLETED, options={"optimizer": "adam"}), config))
     assert [
         found[key] for key in ("optimizer", "learning rate", "momentum or betas", "gradient clipping")
     ] == [*("adam", "0.001", "0.9, 0.999", "0.1 by value")]
     assert found["weight decay"] == ""
-    found = settings(Run(Path(), {}, {"optimizer.momentum": 0.9, "trainer.gradient_clip_val": None}))
+    found = settings(
+        Run(
+            Path(),
+            RunSummary(Status.COMPLETED),
+            {"optimizer.momentum": 0.9, "trainer.gradient_clip_val": None},
+        )
+    )
     assert (found["momentum or betas"], found["gradient clipping"], found["optimizer"]) == ("0.9", "none", "")
 
 

@@ -43,6 +43,8 @@ def test_broken_folders_are_told_and_left_out(tmp_path: Path, caplog: pytest.Log
         "binary": "\udcff",
         "strange": '{"accuracy": 1}',
         "options": '{"status": "completed", "options": 3}',
+        "unheard": '{"status": "lost"}',
+        "seed": '{"status": "completed", "seed": "x"}',
         "bare": '{"status": "completed"}',
     }.items():
         (tmp_path / name).mkdir()
@@ -52,7 +54,7 @@ def test_broken_folders_are_told_and_left_out(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING):
         assert names(find_runs([tmp_path])) == ["good"]
     told = [record.message for record in caplog.records]
-    assert len(told) == 7
+    assert len(told) == 9
     assert all("left out" in line and "\n" not in line for line in told)
     assert "it has no config.json" in told[0]
 
@@ -62,13 +64,13 @@ def test_states(tmp_path: Path) -> None:
     made_run(tmp_path / "b", status="running")
     made_run(tmp_path / "d", status="pruned: after epoch 1")
     made_run(tmp_path / "c")
-    failed, running, completed, pruned = find_runs([tmp_path])
+    failed, running, completed, pruned = (run.summary for run in find_runs([tmp_path]))
     assert (failed.failure, failed.completed, failed.seed) == ("no memory", False, 3)
     assert (running.failure, running.completed) == (None, False)
     assert (pruned.failure, pruned.completed) == ("pruned: after epoch 1", False)
     assert (completed.failure, completed.completed) == (None, True)
-    assert completed.number("val/acc") == 0.5
-    assert completed.number("seed of nothing") is None
+    assert completed.numbers["val/acc"] == 0.5
+    assert "status" not in completed.numbers
 
 
 def test_a_run_of_a_version_without_config_json_is_refused_in_one_line(
@@ -111,7 +113,7 @@ def test_variants_differ_in_anything_but_the_seed(tmp_path: Path) -> None:
     assert columns == ["norm", "callbacks", "lr", "label_smoothing", "max_epochs"]
     values = {variant.runs[0].folder.name: variant.values for variant in variants}
     assert values["lr"] == values["0"] | {"lr": 0.3}
-    assert [run.seed for run in variants[0].runs] == [0, 1]
+    assert [run.summary.seed for run in variants[0].runs] == [0, 1]
 
 
 def columns_of(tmp_path: Path) -> tuple[list[str], list[str]]:

@@ -15,8 +15,7 @@ from src.callbacks.checkpoint import RunCheckpoint
 from src.config.cli import RunFailed
 from src.notebook import Experiment, compose
 from src.runs import checkpoint_file
-from src.runs.checkpoint_file import WholeCheckpoints
-from src.runs.resume_point import resume_point
+from src.runs.checkpoint_file import WholeCheckpoints, resume_point
 from src.runs.summary import read_summary
 from src.train import train
 from tests.conftest import TINY
