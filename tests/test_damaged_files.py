@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from src.compare.atlas import plan_atlas
 from src.compare.histories import read_history
 from src.compare.leaderboard import leaderboard
-from src.compare.results_files import write_csv
+from src.compare.results import write_csv
 from src.compare.runs import find_runs
 from src.config.checked_json import dump_checked, load_checked
 from src.config.errors import ConfigError

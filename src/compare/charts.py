@@ -1,18 +1,144 @@
-"""The charts of a comparison, from the files of its runs."""
+"""The charts of a comparison: for each variant a mean line, and a band of its runs.
+
+A variant has one color and one dash in all charts. Text and grid are left to the page, which knows
+whether it is light or dark.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
+from typing import NamedTuple
 
 import plotly.graph_objects as go
 
-from src.compare.bands import Band, Series, against, band, thinned
-from src.compare.figures import Line, comparison_figure
-from src.compare.histories import History
+from src.compare.histories import Band, History, Series, against, band, from_rows, thinned
 
+# Okabe & Ito (2008), distinct for the color-blind; without black and yellow, which vanish on a dark or a
+# light page, and with grey. Further variants take the colors again, with another dash.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
+DASHES = ("solid", "dash", "dot")
+BAND = 0.2  # opacity
 POINTS = 300  # of a line
 Units = Sequence[tuple[float, str]]  # the size of a unit, and its name; large ones first
 TIMES: Units = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
 COMPUTE: Units = ((1.0, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))
+
+# Under a chart
+TRAIN = "Mean over an epoch of augmented images, while the weights change."
+TIME = "Seeds at the same epoch stand at their mean time, without validation, on the machine that trained."
+FLOP = "Floating-point operations on all images seen: 6 for each MAC, 2 forward and 4 backward."
+RATE = "Variants with one schedule coincide: the better one is on top."
+
+
+class Line(NamedTuple):
+    """A variant's name, its rank (the leader's is 0, and it is drawn on top), and what it did."""
+
+    name: str
+    rank: int
+    band: Band
+
+
+def color(rank: int) -> str:
+    """As `#rrggbb`."""
+    return COLORS[rank % len(COLORS)]
+
+
+def dash(rank: int) -> str:
+    """`solid` for the first seven, then `dash`, then `dot`."""
+    return DASHES[rank // len(COLORS) % len(DASHES)]
+
+
+def comparison_figure(
+    lines: Sequence[Line],
+    *,
+    x: str,
+    y: str,
+    scale: float = 1.0,
+    form: str = ".4g",
+    log: bool = False,
+    whole: bool = False,
+) -> go.Figure:
+    """A mean line and the band from the lowest to the highest run for each variant.
+
+    Args:
+        lines: what is drawn; a band without width is left out, and one point is a dot.
+        x: what the horizontal axis shows, with its unit.
+        y: the same of the vertical one.
+        scale: values are multiplied by it: 100 for percent.
+        form: d3's format of a value (https://d3js.org/d3-format).
+        log: a logarithmic vertical axis.
+        whole: the horizontal axis counts something, and has no ticks between whole numbers.
+    """
+    figure = go.Figure()
+    from_last = sorted(lines, key=lambda line: -line.rank)
+    furthest = max((value for line in lines for value in line.band.x), default=0.0)
+    for line in from_last:
+        if line.band.low != line.band.high:
+            figure.add_trace(band_area(line, scale))
+    for line in from_last:
+        full, name = line.band, escape(line.name)
+        values, low, high = (short(column, scale) for column in (full.mean, full.low, full.high))
+        figure.add_trace(
+            go.Scatter(
+                x=full.x,
+                y=values,
+                name=name,
+                legendgroup=str(line.rank),
+                mode="lines" if len(full.x) > 40 else "lines+markers",
+                line={"color": color(line.rank), "dash": dash(line.rank), "width": 2},
+                marker={"size": 5},
+                customdata=list(zip(low, high, full.num_runs, strict=True)),
+                hovertemplate=(
+                    f"<b>{name}</b><br>{escape(x)} %{{x:.5~g}}<br>{escape(y)} %{{y:{form}}}"
+                    f"<br>%{{customdata[0]:{form}}} to %{{customdata[1]:{form}}}"
+                    "<br>runs: %{customdata[2]}<extra></extra>"
+                ),
+            )
+        )
+    figure.update_layout(
+        template="none",
+        height=340,
+        margin={"l": 62, "r": 14, "t": 12, "b": 46},
+        showlegend=False,
+        hovermode="closest",
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        xaxis={
+            "title": {"text": escape(x), "standoff": 8},
+            "zeroline": False,
+            "rangemode": "tozero",
+            "nticks": min(9, int(furthest) + 2) if whole else 7,
+        },
+        yaxis={
+            "title": {"text": escape(y), "standoff": 8},
+            "zeroline": False,
+            "type": "log" if log else "linear",
+            "exponentformat": "power",
+            "showexponent": "all",
+        },
+    )
+    return figure
+
+
+def short(values: Sequence[float], scale: float) -> list[float]:
+    """Values times `scale` in five digits, more than can be seen: a page holds tens of thousands."""
+    return [float(f"{value * scale:.5g}") for value in values]
+
+
+def band_area(line: Line, scale: float) -> go.Scatter:
+    """The area between lowest and highest: once forth, once back."""
+    full, (red, green, blue) = line.band, bytes.fromhex(color(line.rank)[1:])
+    return go.Scatter(
+        x=full.x + full.x[::-1],
+        y=short(full.high + full.low[::-1], scale),
+        fill="toself",
+        fillcolor=f"rgba({red},{green},{blue},{BAND})",
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        name=escape(line.name),
+        legendgroup=str(line.rank),
+    )
 
 
 @dataclass(frozen=True)
@@ -54,9 +180,6 @@ def learning_curves(told: Sequence[VariantHistory]) -> list[Chart]:
     )
 
 
-TRAIN = "Mean over an epoch of augmented images, while the weights change."
-
-
 def by_epoch(
     told: Sequence[VariantHistory], metric: str, y: str, *, scale: float = 1.0, form: str = ".4g"
 ) -> go.Figure:
@@ -74,10 +197,6 @@ def cost_charts(told: Sequence[VariantHistory]) -> list[Chart]:
     )
 
 
-TIME = "Seeds at the same epoch stand at their mean time, without validation, on the machine that trained."
-FLOP = "Floating-point operations on all images seen: 6 for each MAC, 2 forward and 4 backward."
-
-
 def by_cost(told: Sequence[VariantHistory], costs: Sequence[Band], x: str, units: Units) -> go.Figure:
     size, unit = unit_for(max((value for cost in costs for value in cost.mean), default=0.0), units)
     lines = [
@@ -92,17 +211,13 @@ def step_charts(told: Sequence[VariantHistory]) -> list[Chart]:
     rates = [one.line(one.steps(lambda history: history.lr)) for one in told]
     updates = [one.line(positive(one.steps(lambda history: history.updates))) for one in told]
     return drawn(
-        Chart("Learning rate", comparison_figure(rates, x=STEP, y="learning rate"), RATE),
+        Chart("Learning rate", comparison_figure(rates, x="optimizer step", y="learning rate"), RATE),
         Chart(
             "Size of the weight updates",
-            comparison_figure(updates, x=STEP, y="‖Δw‖ / ‖w‖", form=".3e", log=True),
+            comparison_figure(updates, x="optimizer step", y="‖Δw‖ / ‖w‖", form=".3e", log=True),
             "Of all parameters as one vector, in one step. Steps with a learning rate of 0 are left out.",
         ),
     )
-
-
-STEP = "optimizer step"
-RATE = "Variants with one schedule coincide: the better one is on top."
 
 
 def drawn(*charts: Chart) -> list[Chart]:
@@ -123,5 +238,4 @@ def scaled(full: Band, factor: float) -> Band:
 
 def positive(full: Band) -> Band:
     """The part of a band that a logarithmic axis can show."""
-    rows = [row for row in zip(*full, strict=True) if row[2] > 0]
-    return Band(*map(list, zip(*rows, strict=True))) if rows else Band([], [], [], [], [])
+    return from_rows([row for row in zip(*full, strict=True) if row[2] > 0])

@@ -110,8 +110,7 @@ def conclude(places: Sequence[str | Path], out: Path) -> "Leaderboard | None":
     from src.compare.atlas import plan_atlas
     from src.compare.leaderboard import leaderboard
     from src.compare.report import write_report
-    from src.compare.results import terminal_notes, terminal_table
-    from src.compare.results_files import write_csv, write_markdown
+    from src.compare.results import terminal_notes, terminal_table, write_csv, write_markdown
 
     board = leaderboard(runs)
     make_folder(out)

@@ -21,9 +21,8 @@ from plotly.offline import get_plotlyjs
 
 from src.compare.about import caveats, commands, settings
 from src.compare.atlas import Atlas, plan_atlas, same_test_set
-from src.compare.charts import VariantHistory, cost_charts, learning_curves, step_charts
+from src.compare.charts import VariantHistory, color, cost_charts, dash, learning_curves, step_charts
 from src.compare.classes import class_names, class_table, most_confused
-from src.compare.figures import color, dash
 from src.compare.histories import read_history
 from src.compare.leaderboard import Leaderboard, Row
 from src.compare.runs import Run

@@ -1,19 +1,25 @@
-"""A leaderboard as a table of texts, with the notes that say how to read it."""
+"""A leaderboard as a table in the terminal, in `results.md` and in `results.csv`, and how to read it."""
 
+import csv
+import io
 import math
+import os
 import textwrap
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
 
 from src.compare.leaderboard import ALPHA, Leaderboard, Row
 from src.compare.runs import Run
 from src.compare.statistics import Estimate
-from src.compare.variants import brief
+from src.compare.variants import brief, written
+from src.files import write_text
 
+CSV, MARKDOWN = "results.csv", "results.md"
 WIDTH = 120  # characters of the terminal's table, where its first columns leave room for others
 LINES = 40  # of the terminal's table, and of the notes: results.md has them all
-
 CANNOT_TELL = "cannot tell"
 VALIDATED_ON = ("data.source._target_", "data.source.name", "data.root", "data.num_val")
 STAYS = math.inf  # a column that matters as much is never left out
@@ -171,3 +177,57 @@ def terminal_notes(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -
     found = notes(board)
     text = [textwrap.fill(note, width, subsequent_indent="  ") for note in found[:lines]]
     return "\n".join(text + [f"… and {len(found) - lines} more: see results.md"] * (len(found) > lines))
+
+
+def write_markdown(board: Leaderboard, out: Path) -> None:
+    """`results.md` in the folder `out`: a table for GitHub, with links to the runs."""
+    shown = [*columns(board), Column("runs", lambda row: links(row, out), 0, right=False)]
+    lines = [[column.title for column in shown], ["---:" if column.right else "---" for column in shown]]
+    lines += [[column.cell(row).strip().replace("|", "\\|") for column in shown] for row in board.rows]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    text = "\n".join(f"- {note}" for note in notes(board))
+    write_text(out / MARKDOWN, f"# Results\n\n{table}\n\n{text}\n")
+
+
+def links(row: Row, out: Path) -> str:
+    """`[0](…/run) [1](…/run)`: the folders of the counted runs, by seed."""
+    return " ".join(
+        f"[{run.summary.seed}]({quote(os.path.relpath(run.folder, out), safe='/,=')})"
+        for run in row.variant.counted
+    )
+
+
+def write_csv(board: Leaderboard, out: Path) -> None:
+    """`results.csv` in the folder `out`: a row a variant, numbers in full precision, accuracies as fractions.
+
+    `runs` are the folders of all runs, relative to `out`.
+    """
+    numbers = sorted({key for row in board.rows for key in row.numbers})
+    head = ["rank", *board.columns, "n", "seeds"]
+    head += ["val/acc", "val/acc_ci95", "test/acc", "test/acc_ci95"]
+    head += ["best_seed", "best_val/acc", "best_test/acc", *numbers, "update"]
+    head += ["p_holm", "within_noise", "failed", "running", "failures", "runs"]
+    file = io.StringIO()
+    table = csv.writer(file)
+    table.writerow(head)
+    for row in board.rows:
+        counted = row.variant.counted
+        values = [written(value) for value in row.variant.values.values()]
+        accuracies = [
+            cell
+            for value in (row.val_acc, row.test_acc)
+            for cell in ((value.mean, value.half_width) if value else (None, None))
+        ]
+        best = row.best.summary if row.best else None
+        top = best.numbers if best else {}
+        table.writerow(
+            [
+                *(row.rank, *values, row.n, " ".join(str(run.summary.seed) for run in counted), *accuracies),
+                *(best and best.seed, top.get("val/acc"), top.get("test/acc")),
+                *(row.numbers.get(key) for key in numbers),
+                *(row.update, row.p, row.within_noise, len(row.failures), row.running),
+                "; ".join(row.failures),
+                "; ".join(os.path.relpath(run.folder, out) for run in row.variant.runs),
+            ]
+        )
+    write_text(out / CSV, file.getvalue())

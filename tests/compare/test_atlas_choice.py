@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.compare.atlas_choice import Choice, choose
+from src.compare.atlas import Choice, choose
 from src.metrics.predictions import SavedPredictions, class_accuracy, total_confusion
 
 NAMES = ("ant", "bee", "cow")

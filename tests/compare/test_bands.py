@@ -4,7 +4,7 @@ from math import inf, nan
 
 import pytest
 
-from src.compare.bands import Band, against, band, thinned
+from src.compare.histories import Band, against, band, thinned
 from src.models.cost import training_pflop
 
 

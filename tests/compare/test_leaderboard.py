@@ -7,8 +7,7 @@ import pytest
 from scipy import stats
 
 from src.compare.leaderboard import Leaderboard, leaderboard
-from src.compare.results import notes, terminal_notes, terminal_table
-from src.compare.results_files import write_csv, write_markdown
+from src.compare.results import notes, terminal_notes, terminal_table, write_csv, write_markdown
 from src.compare.runs import find_runs
 from tests.made_runs import made_run
 

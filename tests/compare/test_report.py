@@ -10,9 +10,8 @@ import pytest
 
 from src.compare.about import settings
 from src.compare.atlas import plan_atlas
-from src.compare.charts import VariantHistory, cost_charts, learning_curves, step_charts
+from src.compare.charts import VariantHistory, color, cost_charts, dash, learning_curves, step_charts
 from src.compare.classes import class_table
-from src.compare.figures import color, dash
 from src.compare.histories import read_history
 from src.compare.leaderboard import leaderboard
 from src.compare.report import write_report
