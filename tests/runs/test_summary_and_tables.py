@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from src.runs.curves import draw_curves, read_metrics
+from src.runs.checkpoint_file import WholeCheckpoints
+from src.runs.curves import draw_curves, read_metrics, read_updates
 from src.runs.provenance import provenance
-from src.runs.summary import Summary, read_summary
+from src.runs.summary import RunSummary, Status, Summary, read_summary
 from src.runs.table import results_table, tensorboard_command
 
 
@@ -73,3 +74,55 @@ def test_curves_show_the_csv(tmp_path: Path) -> None:
     assert [line.get_ydata().tolist() for line in loss.lines] == [[1.5], [2.0, 0.5]]
     with pytest.raises(FileNotFoundError, match="no metrics.csv"):
         draw_curves(tmp_path / "nope")
+
+
+def test_the_facts_of_a_run_are_typed(tmp_path: Path) -> None:
+    summary = Summary(tmp_path, seed=3, options={"norm": "ln"}, overrides=["norm=ln"], git_dirty=True)
+    summary.update(epochs=2, **{"val/acc": 0.5, "val/loss": math.nan})
+    found = RunSummary.from_facts(read_summary(tmp_path))
+    assert (found.status, found.failure, found.completed) == (Status.RUNNING, None, False)
+    assert (found.seed, found.options, found.overrides, found.command) == (3, {"norm": "ln"}, ["norm=ln"], "")
+    assert found.git_dirty is True
+    assert found.numbers == {"seed": 3.0, "epochs": 2.0, "val/acc": 0.5}
+    for status, reason, failure in (
+        ("failed: no: memory", "no: memory", "no: memory"),
+        ("pruned: below", "below", "pruned: below"),
+    ):
+        summary.update(status=status)
+        found = RunSummary.from_facts(read_summary(tmp_path))
+        assert (f"{found.status}: {found.reason}", found.reason, found.failure) == (status, reason, failure)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"status": "lost"},
+        {"status": "completed", "seed": "0"},
+        {"status": "completed", "options": []},
+        {"status": "completed", "overrides": {}},
+        {"status": "completed", "device": 3},
+    ],
+)
+def test_facts_of_something_else_are_refused(facts: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="its summary.json is not a run's"):
+        RunSummary.from_facts(facts)
+
+
+def test_metrics_and_updates_are_read_by_step(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    path.write_text("epoch,lr-SGD,step,val/acc\n,0.1,4,\n0,,9,0.25\n,0.05,14,\n")
+    assert read_metrics(path, by="step") == {"lr-SGD": [(4.0, 0.1), (14.0, 0.05)], "val/acc": [(9.0, 0.25)]}
+    assert read_metrics(path) == {"val/acc": [(1.0, 0.25)]}
+    path = tmp_path / "updates.csv"
+    path.write_text("step,layer,update,clipped\n0,conv,9,\n0,all,0.5,\n50,all,0.25,1\n")
+    assert read_updates(path) == {0.0: 0.5, 50.0: 0.25}
+
+
+def test_what_a_killed_write_left_is_removed_by_the_next_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt.1234567.tmp").write_bytes(b"half")
+    (tmp_path / "best.ckpt.1234567.tmp").write_bytes(b"half")
+    WholeCheckpoints().save_checkpoint({"global_step": 1}, tmp_path / "last.ckpt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        *("SHA256SUMS", "best.ckpt.1234567.tmp", "last.ckpt")
+    ]
