@@ -78,7 +78,7 @@ def write_report(board: Leaderboard, out: Path, atlas: Atlas | None = None) -> P
     text = page.render(
         plotly_js=Markup(get_plotlyjs()),
         written=time.strftime("%Y-%m-%d %H:%M"),
-        title=title(board),
+        title=f"Comparison: {', '.join(board.columns)}" if board.columns else "One variant",
         board=board,
         entries=entries,
         entry_of={entry.name: entry for entry in entries},
@@ -122,11 +122,6 @@ def environment(out: Path) -> Environment:
         "zip": partial(zip, strict=True),
     }
     return env
-
-
-def title(board: Leaderboard) -> str:
-    """What varies."""
-    return f"Comparison: {', '.join(board.columns)}" if board.columns else "One variant"
 
 
 Problem = tuple[str, Run, str]  # variant, run, and what is missing

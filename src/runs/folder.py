@@ -3,6 +3,7 @@
 Heavy imports stand inside functions: they wait until the configuration is known to be good.
 """
 
+import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from src.config.latest import now
 from src.config.precision import settle_precision
 from src.config.resolvers import new_folder
 from src.config.sweep import SUMMARY, left_alone, read, run_before
+from src.files import write_text
 from src.runs.table import shown
 
 if TYPE_CHECKING:
@@ -60,7 +62,7 @@ def begin(
     """
     from src.runs.checkpoint_file import clear
     from src.runs.provenance import provenance
-    from src.runs.summary import Status, Summary, write_json
+    from src.runs.summary import Status, Summary
 
     run_dir, matters = Path(cfg.paths.run_dir), what_matters(plain(cfg))
     chosen = {group: option for group, option in options.items() if not group.startswith("hydra")}
@@ -75,7 +77,7 @@ def begin(
         save_config(cfg, overrides, run_dir)
     summary = Summary(run_dir, write=write, **known | facts)
     if write:
-        write_json(run_dir / NAME, matters)
+        write_text(run_dir / NAME, json.dumps(matters, indent=2, allow_nan=False))
     return summary, point
 
 
@@ -100,8 +102,6 @@ def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
 
 def save_config(cfg: DictConfig, overrides: list[str], run_dir: Path) -> None:
     """Leave the composed configuration in `.hydra`; Hydra would do so for jobs that are done, too."""
-    from src.files import write_text
-
     folder = run_dir / ".hydra"
     folder.mkdir(exist_ok=True)
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))

@@ -3,7 +3,6 @@
 It knows whether it is whole: see `src.config.checked_json`.
 """
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -162,11 +161,6 @@ def created(path: Path) -> bool:
     except FileExistsError:
         return False
     return True
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Replace a file in one move."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False))
 
 
 def one_line(error: BaseException) -> str:
