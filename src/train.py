@@ -121,7 +121,10 @@ def fit(
     *,
     test: bool,
 ) -> None:
-    """Build the parts, train and, if asked to, test; a run that was cut off continues at `point`."""
+    """Build the parts, train and, if asked to, test; a run that was cut off continues at `point`.
+
+    The test is done once, with the best weights by validation, or the last if none were kept.
+    """
     import lightning as L
 
     from src.callbacks.evaluation import with_views
@@ -131,8 +134,8 @@ def fit(
     from src.config.build import build, build_all, build_named
     from src.config.resume import checkpoint_file
     from src.engine.loggers import close
+    from src.engine.machine import return_freed_memory
     from src.engine.quiet import quiet
-    from src.engine.run import fit_and_test
     from src.engine.weights import load_checkpoint, refuse_other_run
     from src.models.cost import count_macs, num_params
     from src.runs.checkpoint_file import WholeCheckpoints
@@ -174,13 +177,26 @@ def fit(
         log.info("device:     %s, precision %s", summary.facts["device"], trainer.precision)
         if slow := slow_choice(cfg, summary.facts["overrides"]):
             log.warning("%s", slow)
-    checkpoint = str(ckpt_path) if ckpt_path else None
     try:
-        fit_and_test(trainer, module, datamodule, ckpt_path=checkpoint, test=test)
+        checkpoint = str(ckpt_path) if ckpt_path else None
+        trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+        if test:
+            return_freed_memory()  # explanations want tensors of other sizes than training left room for
+            best = best_checkpoint(trainer)
+            trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
     finally:
         failed = sys.exc_info()[0] is not None
         for logger in trainer.loggers:
             close(logger, failed=failed)
+
+
+def best_checkpoint(trainer: "L.Trainer") -> str | None:
+    """Path of the best weights by a monitored metric, if a callback kept any."""
+    for callback in trainer.checkpoint_callbacks:
+        path = str(getattr(callback, "best_model_path", ""))
+        if getattr(callback, "monitor", None) and path and Path(path).is_file():
+            return path
+    return None
 
 
 def device_name(trainer: "L.Trainer") -> str:

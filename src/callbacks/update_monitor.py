@@ -17,7 +17,7 @@ from src.callbacks.board import add_picture, board_step, boards
 from src.drawing.charts import as_image
 from src.drawing.sheet import packed, save
 from src.drawing.updates import ConvUpdate, updates_figure
-from src.engine.curves_file import read_rows, replace_rows, rows_before
+from src.engine.loggers import read_rows, replace_rows, rows_before
 from src.metrics.updates import (
     angle,
     clipped_share,

@@ -1,1 +1,1 @@
-"""The one LightningModule, and a run from start to finish."""
+"""The one LightningModule, its metrics and loggers, and the reading of its checkpoints."""

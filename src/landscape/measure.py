@@ -15,7 +15,7 @@ from tqdm import tqdm
 from src.config.build import build
 from src.drawing.charts import as_image
 from src.drawing.sheet import packed, save
-from src.engine.curves_file import replace_rows
+from src.engine.loggers import replace_rows
 from src.engine.quiet import quiet
 from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.landscape.figure import landscape_figure

@@ -39,8 +39,7 @@ from src.callbacks.update_monitor import UpdateMonitor
 from src.data.cifar import unpickled
 from src.drawing.charts import as_image, confusion_figure
 from src.drawing.sheet import FONT_SIZE, GAP, TILE, tile
-from src.engine.curves_file import Board
-from src.engine.loggers import log_picture
+from src.engine.loggers import Board, log_picture
 from src.metrics.triage import Triage
 from src.models.resnet9 import ResNet9
 from src.notebook import load_run
