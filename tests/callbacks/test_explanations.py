@@ -403,3 +403,10 @@ def test_callbacks_stand_in_the_declared_order() -> None:
     kinds: list[type] = [WeightAverage, Guards, UpdateMonitor, EpochLine, HparamsTab, Recorder]
     found = [type(callback) for callback in in_order(map(blank, kinds))]
     assert found == [Recorder, HparamsTab, UpdateMonitor, Guards, EpochLine, WeightAverage]
+
+
+def test_a_function_and_a_line_of_yaml_are_a_view(run_tiny: Callable[..., Path]) -> None:
+    mine = "+callbacks.mine={_target_: tests.engine.probes.note_accuracy, _partial_: true, digits: 3"
+    run_dir = run_tiny(*FEW[:4], "callbacks=none", mine + ", folder: '${paths.run_dir}'}")
+    assert (run_dir / "test.txt").read_text() == f"{read_summary(run_dir)['test/acc']:.3f}"
+    assert not (run_dir / "val.txt").exists()

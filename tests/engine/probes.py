@@ -5,6 +5,8 @@ from pathlib import Path
 import lightning as L
 import torch
 
+from src.callbacks.evaluation import Evaluation
+
 
 class FailIn(L.Callback):
     """Raise in one of several processes, before a training step."""
@@ -25,3 +27,8 @@ class NoteThreads(L.Callback):
 
     def on_train_start(self, *_: object) -> None:
         self.path.write_text(str(torch.get_num_threads()))
+
+
+def note_accuracy(evaluation: Evaluation, *, folder: str, digits: int = 2) -> None:
+    """A view: the share of images that are right, as text in `<stage>.txt`."""
+    Path(folder, f"{evaluation.stage}.txt").write_text(f"{1 - evaluation.wrong.mean():.{digits}f}")
