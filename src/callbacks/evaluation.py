@@ -175,5 +175,9 @@ def with_views(parts: Mapping[str, Any]) -> list[L.Callback]:
                 f"callbacks.{name} must be a Lightning callback or a function of an Evaluation: "
                 f"got {type(view).__name__}."
             )
-    together = EvaluationViews(views)
-    return list(dict.fromkeys(together if name in views else part for name, part in parts.items()))
+    first = next(iter(views), None)
+    return [
+        EvaluationViews(views) if name == first else part
+        for name, part in parts.items()
+        if name == first or name not in views
+    ]
