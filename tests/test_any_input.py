@@ -2,7 +2,7 @@
 
 250 values of keys and 300 texts go through the check of one job over one composed configuration, 50 through
 all that a command checks (composing takes a tenth of a second each), 400 through the commands' own arguments
-(seven readers each), 400 entries through search spaces, 600 files through the reader of pictures.
+(six readers each), 400 entries through search spaces, 600 files through the reader of pictures.
 """
 
 import io
@@ -26,7 +26,6 @@ from src.config.keys import all_keys
 from src.config.resolvers import CONF_DIR
 from src.config.resume import with_run_overrides
 from src.data.source import read_image
-from src.estimate import command as estimate
 from src.find_lr import command as find_lr
 from src.landscape import command as landscape
 from src.tune import command as tune
@@ -134,7 +133,6 @@ def test_any_value_through_the_whole_check_of_a_command(key: str, value: object,
 @given(values=st.lists(VALUES.map(str), min_size=len(find_lr.OWN), max_size=len(find_lr.OWN)))
 def test_any_value_of_a_commands_own_arguments(values: list[str]) -> None:
     for read in (
-        lambda: estimate.speed(values[0]),
         lambda: tune.whole_number(values[0]),
         lambda: find_lr.sweep_of(find_lr.OWN | dict(zip(find_lr.OWN, values, strict=True))),
         lambda: landscape.whole({"points": values[1]}, "points"),

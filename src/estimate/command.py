@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.command import Arguments, command
 from src.config.cli import fail
 from src.config.errors import ConfigError
-from src.config.finished import own_arguments, placed
+from src.config.finished import placed
 from src.config.fresh import compose_config
 from src.config.identity import flattened, plain
 from src.config.multirun import multirun, named_jobs
@@ -30,10 +31,7 @@ machine, from some seconds of the run's own training.
 
   python -m src.estimate [-m] [group=option …] [key=value …]
 
-  gpu_tflops=<speed>  TFLOP/s that a GPU of yours sustains in training, not its peak: what it would take
-                      there, by arithmetic; two examples if not given
-
-Everything else is an override as for src.train. Timed are a few batches of the composition's network, loss,
+The arguments are those of src.train. Timed are a few batches of the composition's network, loss,
 optimizer, precision, batch size, augmentation and loading in the Trainer's own loop (at least five, unless
 they take more than 30 s; the first two only warm up), and a few of validation, from which the test is
 reckoned. Peak memory includes the explanations of one test batch; their time, and that of other callbacks
@@ -44,27 +42,19 @@ measured once. Other work on the machine counts: the spread beside the median sa
 
 Examples:
   python -m src.estimate experiment=cpu
-  python -m src.estimate norm=ln trainer.precision=bf16-mixed gpu_tflops=40
+  python -m src.estimate norm=ln trainer.precision=bf16-mixed
   python -m src.estimate -m size=cpu norm=bn,ln,gn seed=0,1,2"""
 
-OWN = {"gpu_tflops": ""}
 UNTIMED = ("seed", "data.seed")  # jobs that differ in nothing else take equally long
 NO_PART = ("logger",)
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    flags = [arg for arg in args if arg in ("-m", "--multirun")]
-    try:
-        own, overrides = own_arguments([arg for arg in args if arg not in flags], OWN)
-        tflops = speed(own["gpu_tflops"])
-        jobs = compose_all(overrides, flag=bool(flags))
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    from src.estimate.table import estimate_table, gpu_lines, jobs_table
+@command(HELP, {}, flags=["-m", "--multirun"])
+def main(given: Arguments) -> int:
+    """The command; returns its exit code."""
+    overrides, flags = given.overrides, given.flags
+    jobs = compose_all(overrides, flag=bool(flags))
+    from src.estimate.table import estimate_table, jobs_table
     from src.runs.summary import one_line
 
     busy = others_at_work()
@@ -75,8 +65,6 @@ def main(args: Sequence[str]) -> int:
             traceback.print_exc()
         fail(f"{one_line(error)} (HYDRA_FULL_ERROR=1 or debug=fast shows the traceback)", code=1)
     print(jobs_table(list(jobs), found) if len(jobs) > 1 else estimate_table(found[0]))
-    pflop, load_seconds = sum(one.pflop for one in found), sum(one.load_seconds for one in found)
-    print("", *gpu_lines(pflop, load_seconds, tflops), sep="\n")
     if busy:
         print(f"\n{busy}")
     for line in {slow_choice(cfg, overrides) for cfg in jobs.values()} - {None}:
@@ -87,23 +75,6 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def speed(given: str) -> float | None:
-    """`gpu_tflops` as a number; None where it was not given.
-
-    Raises:
-        ConfigError: it is no number above 0.
-    """
-    if not given:
-        return None
-    try:
-        value = float(given)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < float("inf"):
-        raise ConfigError(f"gpu_tflops must be a number above 0, in TFLOP/s: got {given}.")
-    return value
-
-
 def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
     """The configuration of each job, by the values in which it differs from the others.
 
@@ -111,7 +82,7 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
         ConfigError: a job that cannot work or asks for a checkpoint, several processes, or too many jobs.
     """
     if multirun(overrides, flag=flag) is None:
-        jobs = {"run": compose_config(overrides, OWN, command="the estimate")}
+        jobs = {"run": compose_config(overrides, {}, command="the estimate")}
     else:
         named = named_jobs(overrides, flag=flag)
         jobs = {f"{k} {name or 'default'}": cfg for k, (name, cfg) in enumerate(named)}

@@ -16,8 +16,7 @@ from src.callbacks.evaluation import EvaluationViews, with_views
 from src.config.build import build, build_named
 from src.engine.machine import return_freed_memory
 from src.engine.quiet import quiet
-from src.estimate.memory import PeakMemory, peak_memory
-from src.estimate.step_timer import StepTimer
+from src.estimate.probes import PeakMemory, StepTimer, peak_memory
 from src.models.cost import Length, count_macs, limited, num_params, passes_pflop, training_length
 
 EVALUATION = (3.0, 10)  # seconds and batches of validation, at most
@@ -143,10 +142,10 @@ def estimate(cfg: DictConfig) -> Estimate:
         phases=phases,
         start_seconds=max(0.0, first_end - began - median(phases[0].timed)),
         val=Pass(validations, num_batches(datamodule, "val", overfit or cfg.trainer.limit_val_batches), each),
+        test=Pass(1, num_batches(datamodule, "test", cfg.trainer.limit_test_batches), each * looks(module)),
         load_seconds=length.batches
         * loading_seconds(datamodule)
         / max(1, datamodule.workers(datamodule.source.train.images)),
-        test=Pass(1, num_batches(datamodule, "test", cfg.trainer.limit_test_batches), each * looks(module)),
         memory=memory,
     )
 

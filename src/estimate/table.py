@@ -1,20 +1,17 @@
 """An estimate as lines that one reads before waiting."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
 
-from src.estimate.step_timer import LEAST
+from src.estimate.probes import LEAST
 from src.runs.table import duration
 
 if TYPE_CHECKING:
     from src.estimate.measure import Estimate, Pass
-    from src.estimate.memory import PeakMemory
+    from src.estimate.probes import PeakMemory
 
 UNEVEN = 1.5  # slow batches over fast ones, from which on that is worth a word
-UTILISATION = 0.2  # of the peak: an assumption; small images keep a GPU less busy than large ones
-# Peak TFLOP/s of half-precision tensor cores, dense, as NVIDIA's data sheets give them
-PEAKS = {"T4": 65, "A100": 312}
 
 
 def estimate_table(found: "Estimate") -> str:
@@ -26,6 +23,7 @@ def estimate_table(found: "Estimate") -> str:
         ("training", f"{length.images:,} images, {length.steps:,} steps, {found.pflop:.3g} PFLOP"),
         ("machine", f"{found.device}, precision {found.precision}"),
         ("measured", measured(found)),
+        ("loading", f"{duration(found.load_seconds)} for all training batches, if nothing else is done"),
         ("peak memory", memory_words(found.memory)),
         ("", ""),
         ("start", f"{duration(found.start_seconds):<9} data, network, first batch"),
@@ -73,32 +71,6 @@ def memory_words(memory: "PeakMemory") -> str:
         return "not known on this system"
     few = f" (after {memory.batches} batches; more may raise it)" if memory.batches < LEAST else ""
     return f"{mebibytes(memory.added)} for training; {memory.kind} {mebibytes(memory.whole)}{few}"
-
-
-def gpu_lines(pflop: float, load_seconds: float, tflops: float | None) -> list[str]:
-    """How long a GPU would compute: arithmetic on its speed, nothing measured; and what loading takes."""
-    speeds = {f"{tflops:g} TFLOP/s sustained": tflops} if tflops else examples()
-    rows = {name: time_words(gpu_seconds(pflop, speed)) for name, speed in speeds.items()}
-    rows["loading, as fast as here"] = f"{time_words(load_seconds)}, if that is longer"
-    width = max(map(len, rows))
-    lines = [f"  {name:<{width}}  {words}" for name, words in rows.items()]
-    more = "" if tflops else f"; {UTILISATION:.0%} of the peak is an assumption, gpu_tflops=<yours> is better"
-    return [f"training on a GPU, by arithmetic, not measured{more}:", *lines]
-
-
-def examples() -> Mapping[str, float]:
-    """Names of GPUs with their peaks -> TFLOP/s that they may sustain."""
-    return {
-        f"{name}, {UTILISATION:.0%} of {peak} TFLOP/s": UTILISATION * peak for name, peak in PEAKS.items()
-    }
-
-
-def gpu_seconds(pflop: float, tflops: float) -> float:
-    return 1000 * pflop / tflops
-
-
-def time_words(seconds: float) -> str:
-    return duration(seconds) if seconds >= 1 else short(seconds)
 
 
 def short(seconds: float) -> str:
