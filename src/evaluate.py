@@ -1,18 +1,14 @@
 """Evaluate a finished run: `python -m src.evaluate run=<run folder> [ckpt=last] [data=…] [key=value …]`."""
 
 import logging
-import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from src.config.cli import fail
-from src.config.door import enter
-from src.config.errors import ConfigError
-from src.config.finished import finished_run, own_arguments, placed
-from src.config.resolvers import new_folder, run_name
+from src.command import Arguments, command, enter, results_folder, results_in
+from src.config.finished import finished_run, placed
+from src.config.resolvers import run_name
 from src.runs.table import results_table, shown
 
 if TYPE_CHECKING:
@@ -44,33 +40,22 @@ Examples:
 OWN = {"run": "???", "ckpt": "", "out": "", "allow": ""}
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    try:
-        own, overrides = own_arguments(args, OWN)
-        run_dir, checkpoint, cfg = finished_run(own, overrides)
-        variant = ",".join(o for o in overrides if not o.startswith(("data.root=", "trainer")))
-        name = "_".join([checkpoint.stem, *([run_name(variant)] if variant else [])])
-        out = Path(new_folder(*os.path.split(own["out"] or run_dir / "evaluate" / name)))
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    from src.config.console import log_to
-    from src.runs.failure import report_failure
-    from src.runs.provenance import provenance
-    from src.runs.summary import Summary
+@command(HELP, OWN)
+def main(given: Arguments) -> int:
+    """The command; returns its exit code."""
+    run_dir, checkpoint, cfg = finished_run(given.own, given.overrides)
+    variant = ",".join(o for o in given.overrides if not o.startswith(("data.root=", "trainer")))
+    name = "_".join([checkpoint.stem, *([run_name(variant)] if variant else [])])
+    out = results_folder(given.own["out"] or run_dir / "evaluate" / name)
+    with results_in(out, "evaluate.log", show=cfg.traceback):
+        from src.runs.provenance import provenance
+        from src.runs.summary import Summary
 
-    log_to(out / "evaluate.log")
-    summary = Summary(out, run=str(run_dir), checkpoint=str(checkpoint), **provenance(args, "src.evaluate"))
-    try:
+        facts = provenance(given.typed, "src.evaluate")
+        summary = Summary(out, run=str(run_dir), checkpoint=str(checkpoint), **facts)
         with summary.recording():
             evaluate(placed(cfg, out), checkpoint, summary)
-    except Exception as error:
-        report_failure(error, out, show=cfg.traceback)
-        return 1
-    log.info("\n%s\n\nresults: %s", results_table(summary.facts), shown(out))
+        log.info("\n%s\n\nresults: %s", results_table(summary.facts), shown(out))
     return 0
 
 

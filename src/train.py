@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import hydra
 from omegaconf import DictConfig
 
+from src.command import enter
 from src.config.cli import RunFailed, run_command
 from src.config.console import log_to_terminal
-from src.config.door import enter
 from src.config.help import look_at
 from src.config.identity import plain
 from src.config.lock import lock

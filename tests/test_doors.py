@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config.door import enter
+from src.command import enter
 from src.config.errors import ConfigError
 from src.notebook import compose
 from src.signals import Terminated

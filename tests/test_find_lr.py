@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from src.config.build import build
 from src.find_lr import command as find_lr
-from src.find_lr.measure import conclude
+from src.find_lr.measure import Sweep, conclude
 from src.find_lr.range_test import learning_rates
 from src.notebook import compose
 from src.optim.param_groups import l1_norm
@@ -136,7 +136,8 @@ def test_what_is_skipped_is_in_the_file_but_chooses_nothing(tmp_path: Path) -> N
     # Lowest at rate 0.15, and a second time at 0.6; 0.3 to 0.5 alone falls to its end
     lrs = learning_rates(0.0, 1.0, 100, "linear")
     losses = 2.3 - np.exp(-(((lrs - 0.15) / 0.08) ** 2)) - 0.8 * np.exp(-(((lrs - 0.6) / 0.08) ** 2))
-    sweep = find_lr.sweep_of(find_lr.OWN | {"low": "1e-9", "high": "1", "steps": "100", "mode": "linear"})
+    own = find_lr.OWN | {"low": "1e-9", "high": "1", "steps": "100", "mode": "linear"}
+    sweep = Sweep(**find_lr.sweep_of(own))
     for skip_start, skip_end, rate in ((0, 0, 0.15), (30, 0, 0.6), (30, 50, 0.5)):
         one = sweep._replace(skip_start=skip_start, skip_end=skip_end)
         found = conclude(lrs, losses, one, tmp_path, loss="training")

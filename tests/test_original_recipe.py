@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from src.config.build import build
 from src.engine.quiet import quiet
 from src.notebook import compose
-from src.plot_schedule.simulate import a_weight, simulate
+from src.plot_schedule.curves import a_weight, simulate
 from tests import original_recipe
 from tests.original_recipe import Step, cycle_at, make_optimizer, resnet18
 

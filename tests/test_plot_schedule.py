@@ -11,8 +11,7 @@ from PIL import Image
 
 from src.optim.schedule import Schedule
 from src.plot_schedule import command as plot_schedule
-from src.plot_schedule.figure import schedules_table
-from src.plot_schedule.simulate import a_weight, simulate
+from src.plot_schedule.curves import a_weight, schedules_table, simulate
 
 
 def rows(folder: Path) -> list[dict[str, str]]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.command import Arguments, command
 from src.compare.runs import below, expand, find_runs
 from src.config.cli import fail
 from src.config.errors import ConfigError
@@ -39,15 +40,10 @@ Examples:
   python -m src.compare outputs/train/runs 'outputs/*/multiruns/2611*' out=outputs/norms"""
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    try:
-        places, out = places_and_out(args)
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
+@command(HELP, None)
+def main(given: Arguments) -> int:
+    """The command; returns its exit code: 1 also where no run could be read."""
+    places, out = places_and_out(given.typed)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     try:
         board = conclude(places, out)

@@ -13,8 +13,7 @@ from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
 from src.config.check import check, job_overrides
-from src.config.door import in_words, unforeseen
-from src.config.errors import ConfigError
+from src.config.errors import ConfigError, in_words, unforeseen
 from src.config.help import help_text
 from src.config.multirun import ending, multirun, opening, place
 from src.config.precision import precision_override

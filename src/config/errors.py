@@ -1,6 +1,9 @@
 """What is wrong with a configuration, in one line."""
 
-from hydra.errors import MissingConfigException
+import textwrap
+
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf.errors import OmegaConfBaseException
 
 # Options that had other names in earlier versions, or have them in other templates
 RENAMED = {
@@ -46,3 +49,23 @@ def plain_words(error: Exception) -> str:
         return words
     sentence = str(error).split("\n    full_key:")[0]
     return " ".join(sentence.rpartition("raised while resolving interpolation: ")[2].split())
+
+
+def unforeseen(error: Exception) -> str:
+    """One line of at most some 300 characters on an error that nothing else has told of."""
+    short = textwrap.shorten(in_words(error), 300, placeholder=" …")
+    return f"{short} (HYDRA_FULL_ERROR=1 shows the traceback)"
+
+
+def in_words(error: Exception) -> str:
+    """What an error says, after its type where that tells more than the message."""
+    if isinstance(error, (HydraException, OmegaConfBaseException)):
+        return plain_words(error)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    message = printable(str(error))
+    return (
+        message
+        if isinstance(error, (ValueError, OSError)) and message
+        else f"{type(error).__name__}: {message}"
+    )

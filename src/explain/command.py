@@ -1,18 +1,15 @@
 """Explain what a run's network sees in pictures: `python -m src.explain run=<run folder> images=<files>`."""
 
 import logging
-import os
 import time
-from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.config.cli import fail
+from src.command import Arguments, command, results_folder, results_in
 from src.config.errors import ConfigError
-from src.config.finished import finished_run, own_arguments, placed, words
-from src.config.resolvers import new_folder
+from src.config.finished import finished_run, placed, words
 from src.runs.table import shown
 
 log = logging.getLogger(__name__)
@@ -44,30 +41,16 @@ Examples:
 OWN = {"run": "???", "images": "???", "layers": "", "target": "predicted", "ckpt": "", "out": "", "allow": ""}
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed or some pictures left out, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    try:
-        own, overrides = own_arguments(args, OWN)
-        run_dir, checkpoint, cfg = finished_run(own, overrides)
-        files, indices = what_to_explain(own["images"])
-        out = Path(
-            new_folder(*os.path.split(own["out"] or run_dir / "explain" / time.strftime("%y%m%d-%H%M")))
-        )
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    from src.config.console import log_to
-    from src.runs.failure import report_failure
-
-    log_to(out / "explain.log")
-    try:
+@command(HELP, OWN)
+def main(given: Arguments) -> int:
+    """The command; returns its exit code: 1 also where some pictures were left out."""
+    own = given.own
+    run_dir, checkpoint, cfg = finished_run(own, given.overrides)
+    files, indices = what_to_explain(own["images"])
+    out = results_folder(own["out"] or run_dir / "explain" / time.strftime("%y%m%d-%H%M"))
+    with results_in(out, "explain.log", show=cfg.traceback):
         left_out = explain(placed(cfg, out), checkpoint, files=files, indices=indices, own=own)
-    except Exception as error:
-        report_failure(error, out, show=cfg.traceback)
-        return 1
-    log.info("\npictures: %s", shown(out))
+        log.info("\npictures: %s", shown(out))
     return 1 if left_out else 0
 
 
@@ -113,8 +96,7 @@ def explain(
     from src.config.build import build
     from src.data.pictures import read_files, read_test_images
     from src.engine.weights import data_facts, load_checkpoint, load_weights
-    from src.explain.pictures import explain_pictures
-    from src.explain.table import explanations_table, write_explanations
+    from src.explain.pictures import explain_pictures, explanations_table, write_explanations
 
     out = Path(cfg.paths.run_dir)
     content = load_checkpoint(checkpoint)

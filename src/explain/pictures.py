@@ -1,9 +1,11 @@
-"""Pictures in, sheets with Grad-CAM and evidence maps out.
+"""Pictures in, sheets with Grad-CAM and evidence maps, and a table of predictions, out.
 
 Shapes: B pictures, S the network's image size, T classes that are explained.
 """
 
+import csv
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,25 @@ from src.data.pixels import normalize
 from src.data.stats import Stats
 from src.drawing.mistakes import Answer, Case, evidence_block, grad_cam_block
 from src.drawing.sheet import grid
-from src.explain.table import Explanation
+from src.files import atomic_write
 from src.metrics.predictions import Predictions
 
 BATCH = 64  # pictures a pass
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A row: names of classes with their probabilities; `actual` is empty where nobody knows it."""
+
+    picture: str
+    predicted: str
+    confidence: float
+    second: str
+    second_confidence: float
+    actual: str
+    target: str
+    target_confidence: float
+    sheet: str
 
 
 def explain_pictures(
@@ -125,3 +142,25 @@ def free_name(folder: Path, stem: str) -> Path:
         count += 1
         path = folder / f"{stem}-{count}.png"
     return path
+
+
+def write_explanations(path: Path, rows: Sequence[Explanation]) -> None:
+    """A CSV file, a row a picture."""
+    with atomic_write(path) as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Explanation)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def explanations_table(rows: Sequence[Explanation]) -> str:
+    """For the terminal: picture, predicted class, second choice, actual class, target, sheet."""
+    cells = [("picture", "predicted", "second choice", "actual", "target", "sheet")]
+    for row in rows:
+        said = f"{row.predicted} {row.confidence:.1%}"
+        other = f"{row.second} {row.second_confidence:.1%}"
+        aim = f"{row.target} {row.target_confidence:.1%}"
+        cells.append((row.picture, said, other, row.actual or "?", aim, row.sheet))
+    widths = [max(len(row[k]) for row in cells) for k in range(len(cells[0]))]
+    return "\n".join(
+        "  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in cells
+    )

@@ -1,4 +1,4 @@
-from src.config.door import enter
+from src.command import enter
 from src.export.command import main
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
 """A run's network for other programs: `python -m src.export run=<run folder> [format=onnx]`."""
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 
-from src.config.cli import fail
+from src.command import Arguments, command, results_in
 from src.config.errors import ConfigError
-from src.config.finished import finished_run, own_arguments, placed, words
+from src.config.finished import finished_run, placed, words
 from src.config.keys import nearest
 from src.export.formats import FORMATS
 from src.runs.table import shown
@@ -39,33 +38,21 @@ Examples:
 OWN = {"run": "???", "format": "safetensors", "ckpt": "", "out": "", "allow": ""}
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    try:
-        own, overrides = own_arguments(args, OWN)
-        formats = formats_named(own["format"])
-        run_dir, checkpoint, cfg = finished_run(own, overrides)
-        out = Path(own["out"] or run_dir / "export")
-        out.mkdir(parents=True, exist_ok=True)
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    from src.config.build import build
-    from src.config.console import log_to
-    from src.engine.quiet import quiet
-    from src.export.write import export
-    from src.runs.failure import report_failure
+@command(HELP, OWN)
+def main(given: Arguments) -> int:
+    """The command; returns its exit code."""
+    formats = formats_named(given.own["format"])
+    run_dir, checkpoint, cfg = finished_run(given.own, given.overrides)
+    out = Path(given.own["out"] or run_dir / "export")
+    out.mkdir(parents=True, exist_ok=True)
+    with results_in(out, "export.log"):
+        from src.config.build import build
+        from src.engine.quiet import quiet
+        from src.export.write import export
 
-    log_to(out / "export.log")
-    quiet()
-    try:
+        quiet()
         build(cfg.machine)
-        files = export(placed(cfg, out), checkpoint, formats, allow=words(own["allow"]))
-    except Exception as error:
-        report_failure(error, out)
-        return 1
+        files = export(placed(cfg, out), checkpoint, formats, allow=words(given.own["allow"]))
     (out / "traceback.txt").unlink(missing_ok=True)  # of an export that failed
     for path, difference, num_images in files:
         log.info(

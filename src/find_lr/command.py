@@ -1,19 +1,16 @@
 """Suggest a learning rate: `python -m src.find_lr [group=option …] [key=value …]`, as for src.train."""
 
 import logging
-import os
 import shlex
 import sys
 import time
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from src.config.cli import fail
+from src.command import Arguments, command, results_folder, results_in
 from src.config.errors import ConfigError
-from src.config.finished import own_arguments, placed
+from src.config.finished import placed
 from src.config.fresh import compose_config, variant_name
-from src.config.resolvers import new_folder
-from src.find_lr.sweep import Sweep
 from src.runs.table import shown
 
 log = logging.getLogger(__name__)
@@ -66,36 +63,26 @@ OWN = {
 MIN_STEPS = 20  # fewer show no curve
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed or no suggestion, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    quiet = "--quiet" in args
-    try:
-        own, overrides = own_arguments([arg for arg in args if arg != "--quiet"], OWN)
-        sweep = sweep_of(own)
-        cfg = compose_config(overrides, OWN, command="the test")
-        stamp = f"{time.strftime('%y%m%d-%H%M')}_{variant_name(overrides)}"
-        folder = own["out"] or Path(cfg.paths.output_dir) / "find_lr" / "runs" / stamp
-        out = Path(new_folder(*os.path.split(folder)))
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    from src.find_lr.measure import find_lr
-    from src.runs.failure import report_failure
+@command(HELP, OWN, flags=["--quiet"])
+def main(given: Arguments) -> int:
+    """The command; returns its exit code: 1 also where there is no suggestion."""
+    overrides, quiet = given.overrides, bool(given.flags)
+    sweep = sweep_of(given.own)
+    cfg = compose_config(overrides, OWN, command="the test")
+    stamp = f"{time.strftime('%y%m%d-%H%M')}_{variant_name(overrides)}"
+    out = results_folder(given.own["out"] or Path(cfg.paths.output_dir) / "find_lr" / "runs" / stamp)
+    with results_in(out, "find_lr.log", show=cfg.traceback):
+        from src.find_lr.measure import Sweep, find_lr
 
-    log_to(out / "find_lr.log", quiet=quiet)
-    try:
-        found = find_lr(placed(cfg, out), sweep, show_progress=not quiet)
-    except Exception as error:
-        report_failure(error, out, show=cfg.traceback)
-        return 1
+        if quiet:
+            only_errors()
+        found = find_lr(placed(cfg, out), Sweep(**sweep), show_progress=not quiet)
     if found is None:
         log.error(
             "error: the loss never falls by more than its noise from low=%g to high=%g: try other bounds "
             "or more steps (picture: %s).",
-            sweep.low,
-            sweep.high,
+            sweep["low"],
+            sweep["high"],
             shown(out / "find_lr.png"),
         )
         return 1
@@ -111,8 +98,8 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def sweep_of(own: dict[str, str]) -> Sweep:
-    """The own arguments as numbers.
+def sweep_of(own: dict[str, str]) -> dict[str, Any]:
+    """The own arguments as a `Sweep` takes them.
 
     Raises:
         ConfigError: one of them cannot work.
@@ -145,15 +132,12 @@ def sweep_of(own: dict[str, str]) -> Sweep:
     for message, right in wrong.items():
         if not right:
             raise ConfigError(message)
-    return Sweep(low, high, int(steps), own["mode"], smoothing, stop, int(validate), *map(int, skips))
+    whole = {key: int(numbers[key]) for key in ("steps", "validate", "skip_start", "skip_end")}
+    return numbers | whole | {"mode": own["mode"]}
 
 
-def log_to(path: Path, *, quiet: bool) -> None:
-    """Send what is logged to a file, and to the terminal; quiet: only errors, to standard error."""
-    from src.config import console
-
-    console.log_to(path)
-    if quiet:
-        terminal = logging.StreamHandler(sys.stderr)
-        terminal.setLevel(logging.ERROR)
-        logging.getLogger().handlers[0] = terminal
+def only_errors() -> None:
+    """Send errors alone to the terminal, to standard error; the file has everything."""
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.ERROR)
+    logging.getLogger().handlers[0] = terminal

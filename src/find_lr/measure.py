@@ -7,11 +7,12 @@ import warnings
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning as L
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from PIL import Image
 from torch import Tensor
@@ -21,16 +22,30 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from src.config.build import build
-from src.drawing.charts import as_image
-from src.drawing.sheet import as_chw
+from src.drawing.charts import WIDTH, as_image
+from src.drawing.sheet import ACTUAL, FAINT, PREDICTED, as_chw
 from src.engine.quiet import quiet
 from src.files import atomic_write
-from src.find_lr.figure import range_test_figure
 from src.find_lr.range_test import Suggestion, decay, learning_rates, range_test, smoothed, suggest
-from src.find_lr.sweep import Sweep
 from src.models.cost import evaluating
 
 log = logging.getLogger(__name__)
+
+MARGIN = 1.3  # the axis ends at the first smoothed loss times this, and starts at the lowest by it
+
+
+class Sweep(NamedTuple):
+    """The command's own settings."""
+
+    low: float
+    high: float
+    steps: int
+    mode: Any  # exponential or linear
+    smoothing: float
+    stop: float
+    validate: int  # images
+    skip_start: int  # steps
+    skip_end: int
 
 
 def find_lr(cfg: DictConfig, sweep: Sweep, *, show_progress: bool) -> Suggestion | None:
@@ -150,3 +165,34 @@ def report(out: Path, lrs: np.ndarray, losses: np.ndarray, smooth: np.ndarray, p
             for name, value in zip(("lr", "loss", "loss_smoothed"), values, strict=True):
                 board.add_scalar(f"find_lr/{name}", value, step)
         board.add_image("find_lr/range_test", as_chw(picture), 0)
+
+
+def range_test_figure(
+    lrs: np.ndarray,
+    losses: np.ndarray,
+    smooth: np.ndarray,
+    found: Suggestion | None,
+    *,
+    scale: str = "log",
+    loss: str = "training",
+) -> Figure:
+    """A training or validation loss against the learning rate, raw and smoothed, and both suggestions.
+
+    Arrays are (n,); `scale`, log or linear, is that of the axis of learning rates.
+    """
+    figure = Figure(figsize=(1.4 * WIDTH, WIDTH), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(lrs, losses, ".", ms=3, color="#aaaaaa", label="a step's loss")
+    axes.plot(lrs, smooth, color=ACTUAL, label="smoothed")
+    if found:
+        axes.axvline(found.minimum, color=PREDICTED, label=f"lowest loss: {found.minimum:.3g}")
+        axes.axvline(found.steepest, color=FAINT, ls="--", label=f"steepest descent: {found.steepest:.3g}")
+        axes.plot(found.minimum, smooth[found.minimum_step], "o", color=PREDICTED)
+        axes.plot(found.steepest, smooth[found.steepest_step], "o", color=FAINT)
+    axes.set(xscale=scale, xlabel="learning rate", ylabel=f"{loss} loss")
+    if len(smooth):
+        axes.set_ylim(smooth.min() / MARGIN, MARGIN * smooth[0])  # a loss that blows up would hide the rest
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    axes.set_title("learning rate range test")
+    return figure

@@ -1,14 +1,11 @@
 """The loss around a run's weights: `python -m src.landscape run=<run folder> [to=<other run>]`."""
 
 import logging
-import os
-from collections.abc import Sequence
 from pathlib import Path
 
-from src.config.cli import fail
+from src.command import Arguments, command, results_folder, results_in
 from src.config.errors import ConfigError
-from src.config.finished import checkpoint_of, finished_run, own_arguments, placed, run_config, words
-from src.config.resolvers import new_folder
+from src.config.finished import checkpoint_of, finished_run, placed, run_config, words
 from src.runs.table import shown
 
 log = logging.getLogger(__name__)
@@ -44,44 +41,32 @@ LIMITS = {"points": 3, "images": 1, "direction": 0}
 LARGEST = 2**32 - 1
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 1 failed, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    try:
-        own, overrides = own_arguments(args, OWN)
-        counts = {key: whole(own, key) for key in LIMITS}
-        reach = above_zero(own, "reach")
-        run_dir, checkpoint, cfg = finished_run(own, overrides)
-        to = checkpoint_of(Path(own["to"]), own["ckpt"]) if own["to"] else None
-        same_split = (
-            not to or run_config(Path(own["to"]), [], allow=words(own["allow"])).data.seed == cfg.data.seed
-        )
-        out = Path(new_folder(*os.path.split(own["out"] or run_dir / "landscape" / checkpoint.stem)))
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    import numpy as np
+@command(HELP, OWN)
+def main(given: Arguments) -> int:
+    """The command; returns its exit code."""
+    own = given.own
+    counts = {key: whole(own, key) for key in LIMITS}
+    reach = above_zero(own, "reach")
+    run_dir, checkpoint, cfg = finished_run(own, given.overrides)
+    to = checkpoint_of(Path(own["to"]), own["ckpt"]) if own["to"] else None
+    same_split = (
+        not to or run_config(Path(own["to"]), [], allow=words(own["allow"])).data.seed == cfg.data.seed
+    )
+    out = results_folder(own["out"] or run_dir / "landscape" / checkpoint.stem)
+    with results_in(out, "landscape.log", show=cfg.traceback):
+        import numpy as np
 
-    from src.config.console import log_to
-    from src.landscape.line import barrier
-    from src.landscape.measure import landscape
-    from src.runs.failure import report_failure
+        from src.landscape.line import barrier
+        from src.landscape.measure import landscape
 
-    log_to(out / "landscape.log")
-    places = np.linspace(0 if to else -reach, 1 if to else reach, counts["points"])
-    try:
         points = landscape(
             placed(cfg, out),
             checkpoint,
-            places,
+            np.linspace(0 if to else -reach, 1 if to else reach, counts["points"]),
             to=to,
             num_images=counts["images"],
             seed=counts["direction"],
         )
-    except Exception as error:
-        report_failure(error, out, show=cfg.traceback)
-        return 1
     if not same_split:
         log.info(
             "the other run has trained on some of these images: its data.seed, which splits validation off, "

@@ -8,17 +8,17 @@ from typing import Any
 import lightning as L
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from torch import Tensor
 from tqdm import tqdm
 
 from src.config.build import build
-from src.drawing.charts import as_image
-from src.drawing.sheet import packed, save
+from src.drawing.charts import WIDTH, as_image
+from src.drawing.sheet import ACTUAL, PREDICTED, packed, save
 from src.engine.loggers import replace_rows
 from src.engine.quiet import quiet
 from src.engine.weights import data_facts, load_checkpoint, load_weights
-from src.landscape.figure import landscape_figure
 from src.landscape.line import Batch, Point, along, random_direction, straight_to
 
 BATCH = 250  # images
@@ -92,3 +92,18 @@ def report(out: Path, points: Sequence[Point], *, to: Path | None) -> None:
         else ("slice of the loss landscape", "filter-normalized random direction (1: as long as the weights)")
     )
     save(packed(as_image(landscape_figure(points, xlabel=xlabel, title=title))), out, "landscape")
+
+
+def landscape_figure(points: Sequence[Point], *, xlabel: str, title: str) -> Figure:
+    """Above the loss, below the accuracy, by place on the line; a log axis for losses over a decade."""
+    places, losses = [point.place for point in points], [point.loss for point in points]
+    figure = Figure(figsize=(1.2 * WIDTH, 1.2 * WIDTH), layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    upper.plot(places, losses, ".-", color=PREDICTED)
+    upper.set(yscale="log" if max(losses) > 10 * min(losses) else "linear", ylabel="validation loss (nats)")
+    upper.set_title(title, fontsize=10)
+    lower.plot(places, [100 * point.acc for point in points], ".-", color=ACTUAL)
+    lower.set(xlabel=xlabel, ylabel="accuracy (%)")
+    for axes in (upper, lower):
+        axes.grid(alpha=0.3, which="both")
+    return figure

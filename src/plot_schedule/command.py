@@ -2,16 +2,15 @@
 
 import math
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from src.command import Arguments, command, results_folder
 from src.config.cli import fail
 from src.config.errors import ConfigError
-from src.config.finished import own_arguments
 from src.config.multirun import named_jobs
-from src.config.resolvers import new_folder, run_name
+from src.config.resolvers import run_name
 from src.files import atomic_write
 from src.runs.table import shown
 
@@ -31,22 +30,20 @@ MAX_CURVES = 24  # on one picture
 MAX_STEPS = 1_000_000  # of a curve
 
 
-def main(args: Sequence[str]) -> int:
-    """The command; returns its exit code: 0 done, 2 wrong arguments."""
-    if "--help" in args or "-h" in args:
-        print(HELP)
-        return 0
-    typed = [arg for arg in args if arg not in ("-m", "--multirun")]
+@command(HELP, {}, flags=["-m", "--multirun"])
+def main(given: Arguments) -> int:
+    """The command; returns its exit code."""
+    composed = compose_all(given.overrides, flag=bool(given.flags))
+    steps = {name: steps_per_epoch(cfg) for name, cfg in composed.items()}
+    folder = Path(next(iter(composed.values())).paths.output_dir) / "plot_schedule"
+    stamp = f"{time.strftime('%y%m%d-%H%M')}_{run_name(','.join(given.overrides))}"
+    out = results_folder(folder / stamp)
     try:
-        _, overrides = own_arguments(typed, {})
-        composed = compose_all(overrides, flag=len(overrides) < len(args))
-        steps = {name: steps_per_epoch(cfg) for name, cfg in composed.items()}
-        output_dir = next(iter(composed.values())).paths.output_dir
-        variant = run_name(",".join(overrides))
-        out = Path(new_folder(f"{output_dir}/plot_schedule", time.strftime("%y%m%d-%H%M"), variant))
-    except (ConfigError, OSError) as error:
-        fail(str(error), code=2)
-    draw(composed, steps, out)
+        draw(composed, steps, out)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        fail(str(error), code=1)
     return 0
 
 
@@ -88,8 +85,7 @@ def draw(composed: dict[str, DictConfig], steps: dict[str, int], out: Path) -> N
     import csv
 
     from src.config.build import build
-    from src.plot_schedule.figure import schedules_figure, schedules_table
-    from src.plot_schedule.simulate import a_weight, simulate
+    from src.plot_schedule.curves import a_weight, schedules_figure, schedules_table, simulate
 
     curves = {}
     for name, cfg in composed.items():

@@ -21,7 +21,7 @@ from src.drawing.sheet import (
     text,
     tile,
 )
-from src.find_lr.figure import range_test_figure
+from src.find_lr.measure import range_test_figure
 from src.metrics.errors import confusion_matrix, per_class, reliability
 from src.metrics.predictions import Predictions
 

@@ -9,7 +9,7 @@ from src.config.build import build
 from src.config.resolvers import CONF_DIR
 from src.notebook import compose
 from src.optim.param_groups import head_of, kind_of, l1_norm, make_optimizer
-from src.plot_schedule.simulate import advance
+from src.plot_schedule.curves import advance
 
 SGD = partial(torch.optim.SGD, lr=0.1, weight_decay=0.5)
 FACTORS = {"head": 2.0, "scale": 0.5, "bias": 64.0}
