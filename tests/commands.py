@@ -48,7 +48,7 @@ PRELOADED = (
     "sklearn.datasets",
     "tensorboard",
 )
-PRELOADED += ("torch.utils.tensorboard", "src.tune.pruning", "src.callbacks.recorder", "src.config.cli")
+PRELOADED += ("torch.utils.tensorboard", "src.tune.study", "src.callbacks.recorder", "src.config.cli")
 PRELOADED += ("src.callbacks.hparams", "src.data.augment", "src.data.datamodule", "src.estimate.measure")
 PRELOADED += ("src.explain.pictures", "src.landscape.measure", "src.find_lr.measure", "src.engine.loggers")
 PRELOADED += ("src.models.resnet", "src.runs.provenance", "src.compare.report")

@@ -153,13 +153,16 @@ PLAIN = st.recursive(
     ),
     max_leaves=6,
 )
-BOUNDS = st.fixed_dictionaries(
-    {"low": NUMBERS, "high": NUMBERS}, optional={"step": NUMBERS, "log": st.booleans(), "choices": PLAIN}
+SPACES = st.builds(
+    "{}({}, {})".format,
+    st.sampled_from(["interval", "range", "choice", "int", "tag", "tag(log, interval", "range(1, "]),
+    VALUES,
+    VALUES,
 )
 
 
 @settings(max_examples=400, **SAME)
-@given(entry=st.one_of(PLAIN, BOUNDS, st.fixed_dictionaries({"choices": st.lists(PLAIN, max_size=4)})))
+@given(entry=st.one_of(PLAIN, WORDS, SPACES))
 def test_any_entry_of_a_search_space(entry: object) -> None:
     try:
         with warnings.catch_warnings(action="ignore"):  # Optuna's, of choices that it cannot keep

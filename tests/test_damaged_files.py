@@ -25,7 +25,7 @@ from src.data.cifar import cifar
 from src.notebook import compose
 from src.runs.folder import save_config
 from src.runs.summary import read_summary
-from src.tune.searches import begin
+from src.tune.command import begin
 from tests.made_runs import made_run
 
 TIMES = 200

@@ -12,7 +12,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from PIL import Image
 
 from src.config.resolvers import CONF_DIR
 from src.notebook import compose, train
@@ -24,7 +23,7 @@ TINY += ["logger=none", "trainer.max_epochs=2", "trainer.limit_train_batches=8"]
 # A process that hangs in its first trial, after the first epoch
 HANGS = """
 import sys, time
-from src.tune.pruning import Pruning
+from src.tune.study import Pruning
 Pruning.on_validation_end = lambda *_: (print("in the middle", flush=True), time.sleep(600))
 from src.tune import command as tune
 tune.main(sys.argv[1:])
@@ -58,7 +57,7 @@ def test_two_processes_one_killed_and_the_best_again(
 ) -> None:
     study = tmp_path / "outputs" / "train" / "tune" / "shared"
     space = tmp_path / "mine.yaml"
-    space.write_text("optimizer: {choices: [sgd, adam]}\noptimizer.lr: {low: 0.003, high: 0.1, log: true}\n")
+    space.write_text("optimizer: choice(sgd, adam)\noptimizer.lr: tag(log, interval(0.003, 0.1))\n")
     args = [*TINY, f"search={space}", "study=shared", "trials=4"]
     other = start(HANGS, args)
     # This process comes to wait for the other's trial
@@ -94,10 +93,7 @@ def test_two_processes_one_killed_and_the_best_again(
     assert again["val/loss"] in {read_summary(runs[number])["val/loss"] for number in range(1, 5)}
     assert "test/acc" in again
 
-    for name in ("history", "importance"):
-        with Image.open(study / f"{name}.png") as picture:
-            assert len(set(picture.convert("L").get_flattened_data())) > 10
-    assert "optimizer.lr" in (study / "parallel.html").read_text(encoding="utf-8")
+    assert "optimizer.lr" in (study / "study.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.slow
@@ -105,7 +101,7 @@ def test_ctrl_c_leaves_everything_and_the_same_command_goes_on(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     space = tmp_path / "mine.yaml"
-    space.write_text("optimizer.lr: {low: 0.01, high: 0.1, log: true}\n")
+    space.write_text("optimizer.lr: tag(log, interval(0.01, 0.1))\n")
     args = [*TINY, f"search={space}", "trials=1"]
     process = start(HANGS, args)
     until(process, "in the middle")
@@ -167,7 +163,7 @@ def test_a_study_takes_only_the_command_that_began_it(
     study = tmp_path / "mine"
     study.mkdir()
     space = tmp_path / "space.yaml"
-    space.write_text("optimizer.lr: {low: 0.01, high: 0.1}\n")
+    space.write_text("optimizer.lr: interval(0.01, 0.1)\n")
     begun = [*TINY, f"search={space}", f"study={study}", "trials=1"]
     assert tune.main([*begun, "data.num_classes=7"]) == 1
     facts = json.loads((study / "study.json").read_text())

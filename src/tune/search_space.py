@@ -1,85 +1,183 @@
-"""What a hyperparameter search may vary: plain mappings -> Optuna's distributions -> overrides.
+"""What a hyperparameter search varies, in Hydra's grammar of sweeps, as Optuna's distributions.
 
 A space maps a key of the configuration, or a group, to one of
 
-    {low: 0.001, high: 1.0, log: true}    a number, evenly spread over its logarithm
-    {low: 0.0, high: 0.2}                 a number
-    {low: 5, high: 20, step: 5}           a whole number, where both bounds are written without a point
-    {choices: [sgd, adamw]}               one of these: words, numbers, true, null, lists
+    choice(sgd, adamw)                one of these; their order means nothing
+    interval(0, 0.2)                  a number
+    tag(log, interval(1e-4, 0.1))     a number, evenly spread over its logarithm
+    int(interval(4, 64))              a whole number, 64 included; with tag(log, …), too
+    range(5, 21, 5)                   5, 10, 15 or 20: as in Python, the end is not included
 """
 
-import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from pathlib import Path
 from typing import Any
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from omegaconf import OmegaConf
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
 )
+from yaml import YAMLError
 
+from src.config.check import check
+from src.config.errors import ConfigError
+from src.config.keys import nearest
+from src.config.resolvers import CONF_DIR
+from src.config.resume import key
+
+SEARCHES = CONF_DIR / "search"
+DEFAULT = "default"
 Space = dict[str, BaseDistribution]
-FORM = "{low: …, high: …} with log: true or step: … if you like, or {choices: […]}"
+FORM = "choice(…), interval(…), tag(log, interval(…)) or range(…)"
 DIGITS = 4  # of a number that is typed: more make no difference that a training could show
-MAX_STEPS = 1_000_000_000  # from low to high
+
+
+def searches() -> list[Path]:
+    return sorted(SEARCHES.glob("*.yaml"))
+
+
+def split(overrides: Sequence[str]) -> tuple[Space, list[str]]:
+    """The space that overrides with several values name, and the other overrides.
+
+    Raises:
+        ConfigError: such an override names no space; one line.
+    """
+    space, fixed = Space(), []
+    for override in overrides:
+        try:
+            parsed = OverridesParser.create().parse_override(override)
+        except (HydraException, ValueError, RecursionError):
+            fixed.append(override)  # the check of fixed overrides says what is wrong with it
+            continue
+        if parsed.is_sweep_override() and not parsed.is_hydra_override():
+            name = override.partition("=")[0]
+            space[name] = distribution(name, parsed)
+        else:
+            fixed.append(override)
+    return space, fixed
+
+
+def search_space(which: str, typed: Space, fixed: Sequence[str]) -> Space:
+    """The space of a name or a file, and what was typed; the keys that `fixed` overrides set are left out.
+
+    Args:
+        which: name or file; empty: only what was typed.
+        typed: from the command line; it wins.
+        fixed: the overrides that all trials share.
+
+    Raises:
+        ConfigError: no such search, or something in it cannot work; one line.
+    """
+    space = (read(which) if which else {}) | typed
+    given = {key(override) for override in fixed}
+    space = {name: entry for name, entry in space.items() if key(name) not in given}
+    where = f"search={which}" if which else "search"
+    if not space:
+        raise ConfigError(f"{where}: the overrides set all of its keys: nothing is left to search.")
+    check_corners(where, space, fixed)
+    return space
+
+
+def read(which: str) -> Space:
+    """The space of a name or a file.
+
+    Raises:
+        ConfigError: there is none, or it cannot be read.
+    """
+    path = Path(which) if which.endswith((".yaml", ".yml")) else SEARCHES / f"{which}.yaml"
+    if not path.is_file():
+        names = [found.stem for found in searches()]
+        near = nearest(which, names, "search=")
+        raise ConfigError(f"search={which} does not exist.{near} Valid: {', '.join(names)}, or a .yaml file.")
+    try:
+        raw = OmegaConf.to_container(OmegaConf.load(path))
+        return parse({str(name): entry for name, entry in raw.items()} if isinstance(raw, dict) else {})
+    except (ValueError, YAMLError) as error:
+        raise ConfigError(f"search={which}: {' '.join(str(error).split())}") from None
 
 
 def parse(raw: Mapping[str, Any]) -> Space:
     """The distributions that a file's content stands for.
 
     Raises:
-        ValueError: an entry that is none of the above; one line that names it.
+        ConfigError: an entry that is none of the above; one line that names it.
     """
     if not raw:
-        raise ValueError(f"there is nothing to search: name keys, each with {FORM}.")
-    return {key: distribution(key, entry) for key, entry in raw.items()}
+        raise ConfigError(f"there is nothing to search: name keys, each with {FORM}.")
+    space = Space()
+    for name, entry in raw.items():
+        try:
+            parsed = OverridesParser.create().parse_override(f"{name}={entry}")
+        except (HydraException, ValueError, RecursionError):
+            parsed = None
+        if not isinstance(entry, str) or parsed is None or not parsed.is_sweep_override():
+            raise ConfigError(f"{name} must be {FORM}, as Hydra writes them: got {entry}.")
+        space[name] = distribution(name, parsed)
+    return space
 
 
-def distribution(key: str, entry: Any) -> BaseDistribution:
-    """The distribution of one entry.
+def distribution(name: str, override: Override) -> BaseDistribution:
+    """Optuna's distribution of an override with several values.
 
     Raises:
-        ValueError: from `parse`.
+        ConfigError: there is none.
     """
-    match entry:
-        case {"choices": [_, *_] as choices, **others} if not others:
-            return one_of(key, choices)
-        case {"low": int() | float(), "high": int() | float(), **others}:
-            log, step = others.pop("log", False), others.pop("step", None)
-            if not others and isinstance(log, bool) and isinstance(step, (int, float, type(None))):
-                return between(key, entry["low"], entry["high"], log, step)
-    raise ValueError(f"{key} must have {FORM}: got {entry}.")
+    sweep = override.value()
+    log = "log" in getattr(sweep, "tags", ())
+    try:
+        match sweep:
+            case ChoiceSweep():
+                return CategoricalDistribution([str(choice) for choice in override.sweep_string_iterator()])
+            case IntervalSweep(start=float() | int() as low, end=float() | int() as high):
+                return between(low, high, log=log, step=None)
+            case RangeSweep(start=float() | int() as low, stop=float() | int() as stop, step=step):
+                if not step > 0:
+                    raise ValueError(f"the step must be above 0: got {step:g}.")
+                steps = math.ceil((stop - low) / step - 1e-9)  # the end is not included
+                return between(low, round(low + (steps - 1) * step, 12), log=log, step=step)
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"{name}: {error}") from None
+    raise ConfigError(f"{name} must be {FORM}: got {override.input_line}.")
 
 
-def one_of(key: str, choices: Sequence[Any]) -> CategoricalDistribution:
-    """Choices as one types them; their order and their distances mean nothing."""
-    words = [c if isinstance(c, str) else json.dumps(c, separators=(",", ":")) for c in choices]
-    if len(set(words)) < len(words):
-        raise ValueError(f"{key}: choices must differ: got {', '.join(words)}.")
-    return CategoricalDistribution(words)
+def between(low: float, high: float, *, log: bool, step: float | None) -> FloatDistribution | IntDistribution:
+    """A number from low to high, both of them included.
 
-
-def between(
-    key: str, low: float, high: float, log: bool, step: float | None
-) -> FloatDistribution | IntDistribution:
-    """A number from low to high, both of them included."""
-    given = f"got low={low} high={high}" + (f" step={step}." if step is not None else ".")
-    if not low < high < float("inf"):
-        raise ValueError(f"{key}: low must be below high: {given}")
-    if log and (low <= 0 or step is not None):
-        raise ValueError(f"{key}: log: true needs a low above 0 and no step: {given}")
-    if step is not None and (step <= 0 or not near_whole((high - low) / step)):
-        raise ValueError(f"{key}: step must lead from low to high: {given}")
+    Raises:
+        ValueError: there is none.
+    """
+    if not -math.inf < low < high < math.inf:
+        raise ValueError(f"the first number must be below the last: got {low:g} and {high:g}.")
+    if log and step not in (None, 1):
+        raise ValueError("tag(log, …) goes with interval(…), or a range without a step.")
     if isinstance(low, int) and isinstance(high, int):
-        if isinstance(step, float):
-            raise ValueError(f"{key}: step must be a whole number between whole numbers: {given}")
-        return IntDistribution(low, high, log=log, step=step or 1)
-    return FloatDistribution(low, high, log=log, step=step)
+        return IntDistribution(low, high, log=log, step=int(step or 1))
+    return FloatDistribution(low, high, log=log, step=None if log else step)
 
 
-def near_whole(number: float) -> bool:
-    return number < MAX_STEPS and abs(number - round(number)) < 1e-9
+def check_corners(where: str, space: Space, overrides: Iterable[str]) -> None:
+    """Check every choice and bound, together with every choice of groups.
+
+    Raises:
+        ConfigError: one of them does not compose.
+    """
+    groups = [name for name in space if (CONF_DIR / name).is_dir()]
+    values = [f"{name}={','.join(ends(entry))}" for name, entry in space.items() if name not in groups]
+    for options in product(*(ends(space[name]) for name in groups)):
+        chosen = [f"{name}={option}" for name, option in zip(groups, options, strict=True)]
+        try:
+            check([*overrides, *chosen, *values], sweep=True)
+        except ConfigError as error:
+            beside = f" with {' '.join(chosen)}" if chosen else ""
+            raise ConfigError(f"{where}{beside}: {error}") from None
 
 
 def overrides(params: Mapping[str, Any]) -> list[str]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
@@ -25,13 +26,43 @@ from optuna.trial import TrialState
 from src.config.cli import RunFailed
 from src.config.errors import ConfigError
 from src.runs.summary import Stopped
-from src.tune.pruning import Pruning
 from src.tune.search_space import Space, overrides
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial is a failed one
+
+
+class Pruning(L.Callback):
+    """Report val/acc after each epoch to an Optuna trial; end the run when the study's pruner says so.
+
+    The epoch is finished first, so that metrics and checkpoints are whole; a run whose epochs are all
+    done is not pruned.
+
+    Raises:
+        Stopped: at the end of the training, if the trial was pruned.
+    """
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial, self.reason = trial, ""
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.sanity_checking:
+            return
+        epoch, accuracy = trainer.current_epoch + 1, float(trainer.callback_metrics["val/acc"])
+        self.trial.report(accuracy, step=epoch)
+        if epoch != trainer.max_epochs and self.trial.should_prune():
+            self.reason = (
+                f"pruned: below the median of other trials after epoch {epoch} (val/acc {accuracy:.1%})"
+            )
+            trainer.should_stop = True
+
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.reason:
+            raise Stopped(self.reason)
+
+
 # (trial's number, its overrides, what prunes it) -> best val/acc; may raise Stopped, RunFailed, ConfigError
 Objective = Callable[[int, list[str], Pruning], float]
 

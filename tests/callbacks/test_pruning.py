@@ -12,7 +12,7 @@ from optuna.trial import create_trial
 
 from src.notebook import compose, train_in
 from src.runs.summary import Stopped, read_summary
-from src.tune.pruning import Pruning
+from src.tune.study import Pruning
 from tests.conftest import TINY
 
 X = {"x": FloatDistribution(0.0, 1.0)}

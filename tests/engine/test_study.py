@@ -10,8 +10,7 @@ from optuna.trial import TrialState
 
 from src.config.cli import RunFailed
 from src.runs.summary import Stopped
-from src.tune.pruning import Pruning
-from src.tune.study import open_study, search, trial_lock
+from src.tune.study import Pruning, open_study, search, trial_lock
 from src.tune.trials import rows
 
 SPACE = {"x": FloatDistribution(0.0, 1.0), "y": FloatDistribution(0.001, 1.0, log=True)}

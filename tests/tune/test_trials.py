@@ -4,12 +4,12 @@ import csv
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import FrozenTrial, TrialState
 
-from src.tune.figures import history_figure, importance_figure
-from src.tune.trials import best_table, counts_line, ranked, rows, write_trials
+from src.tune.trials import best_table, counts_line, ranked, rows, write_figures, write_trials
 
 START = datetime(2026, 1, 1)
 SPACE = {"optimizer": CategoricalDistribution(["sgd", "adamw"]), "optimizer.lr": FloatDistribution(0.0, 1.0)}
@@ -71,18 +71,17 @@ def test_trials_csv(trials: list[FrozenTrial], tmp_path: Path) -> None:
     assert found[3]["reason"] == "the loss is nan"
 
 
-def test_history_shows_the_best_so_far_of_completed_trials() -> None:
-    (axes,) = history_figure({0: 0.5, 4: 0.6, 2: 0.8}, {1: 0.9}).axes
-    best, completed, pruned = axes.lines
-    assert list(best.get_xdata()) == [0, 2, 4]
-    assert list(best.get_ydata()) == pytest.approx([50, 80, 80])
-    assert list(completed.get_ydata()) == pytest.approx([50, 80, 60])
-    assert list(pruned.get_xdata()) == [1]
-    assert list(pruned.get_ydata()) == pytest.approx([90])
-
-
-def test_the_most_important_key_is_on_top() -> None:
-    (axes,) = importance_figure({"optimizer": 0.25, "optimizer.lr": 0.75}, 12).axes
-    assert [bar.get_width() for bar in axes.patches] == [0.25, 0.75]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["optimizer", "optimizer.lr"]
-    assert axes.get_title() == "PED-ANOVA of 12 completed trials; rough below 50"
+def test_the_page_of_figures_needs_no_network_and_leaves_out_what_needs_two_trials(
+    trials: list[FrozenTrial], tmp_path: Path
+) -> None:
+    study = optuna.create_study(direction="maximize")
+    for number, present in ((2, False), (6, True)):
+        study.add_trials(trials[len(study.trials) : number])
+        write_figures(tmp_path / "study.html", study)
+        page = (tmp_path / "study.html").read_text(encoding="utf-8")
+        assert "Optimization History Plot" in page
+        assert "Intermediate Values Plot" in page
+        assert ("Hyperparameter Importances" in page) == present
+        assert ("Parallel Coordinate Plot" in page) == present
+        assert page.count("optimizer.lr") >= present
+        assert '<script src="http' not in page
