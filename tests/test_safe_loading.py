@@ -23,7 +23,6 @@ TOLD = {"torch.load": ("weights_only", True), "numpy.load": ("allow_pickle", Fal
 CHECKPOINTS = ("fit", "validate", "test", "predict")  # of a trainer, with ckpt_path=
 ALLOWED = {
     ("src/data/cifar.py", "pickle.Unpickler"): "restricted to numpy's arrays",
-    ("src/export/formats.py", "torch.export.load"): "reads what the same process wrote just now",
     ("tests/test_evaluate_and_explain.py", "torch.load"): "shows that a hostile file is hostile",
     (
         "tests/test_notebook.py",

@@ -16,11 +16,11 @@ HELP = """\
 Write a run's network for other programs: the weights that were validated (the average, where the run kept
 one), class names, how images are normalized, and which run it was.
 
-  python -m src.export run=<run folder> [format=safetensors,onnx,torch_export]
+  python -m src.export run=<run folder> [format=safetensors,onnx]
 
   run=<folder>      the run: outputs/<task_name>/runs/<time>_<overrides>; latest: the newest that is completed
-  format=<names>    safetensors: weights alone, the safest to pass on; onnx: runs without PyTorch;
-                    torch_export: a PyTorch program. Several with commas; safetensors if not given
+  format=<names>    safetensors: weights alone, the safest to pass on; onnx: runs without PyTorch.
+                    Both with a comma; safetensors if not given
   ckpt=best|last    which weights; best where the run kept one
   out=<folder>      where files go; <run folder>/export if not given. An earlier export there is replaced
   allow=<names>     callables that the run's configuration may name although no file in conf/ does

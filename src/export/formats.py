@@ -8,7 +8,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,11 +15,9 @@ from src.config.finished import build_foreign
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-    from torch.export import ExportedProgram
 
 Facts = dict[str, str]
 Predict = Callable[["Tensor"], "Tensor"]  # images BCHW -> logits
-METADATA = "metadata.json"  # in a .pt2 file
 
 
 class Exported(NamedTuple):
@@ -76,21 +73,15 @@ def from_safetensors(path: Path, allow: Sequence[str] = ()) -> Exported:
     return Exported(net, facts)
 
 
-def traced(net: "nn.Module", images: "Tensor") -> "ExportedProgram":
-    """The network's operations, for batches of any size, without where our files lie on this machine."""
-    from torch.export import Dim, export
-
-    program = export(net, (images,), dynamic_shapes=({0: Dim("batch")},))
-    for node in program.graph.nodes:
-        node.meta.pop("stack_trace", None)
-    return program
-
-
 def to_onnx(net: "nn.Module", images: "Tensor", facts: Facts) -> bytes:
     import torch
+    from torch.export import Dim, export
 
+    traced = export(net, (images,), dynamic_shapes=({0: Dim("batch")},))
+    for node in traced.graph.nodes:
+        node.meta.pop("stack_trace", None)  # tells where our files lie on this machine
     program = torch.onnx.export(
-        traced(net, images), dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
+        traced, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
     )
     assert program is not None
     program.model.metadata_props.update(facts)
@@ -111,25 +102,7 @@ def from_onnx(path: Path, _: Sequence[str] = ()) -> Exported:
     return Exported(predict, dict(session.get_modelmeta().custom_metadata_map))
 
 
-def to_torch_export(net: "nn.Module", images: "Tensor", facts: Facts) -> bytes:
-    import torch
-
-    content = BytesIO()
-    torch.export.save(traced(net, images), content, extra_files={METADATA: json.dumps(facts)})
-    return content.getvalue()
-
-
-def from_torch_export(path: Path, _: Sequence[str] = ()) -> Exported:
-    """For what this process has written alone: torch reads such files with pickle, which can run code."""
-    import torch
-
-    extra = {METADATA: ""}
-    program = torch.export.load(BytesIO(path.read_bytes()), extra_files=extra)
-    return Exported(program.module(), json.loads(extra[METADATA]))
-
-
 FORMATS = {
     "safetensors": Format(".safetensors", ["safetensors"], to_safetensors, from_safetensors),
     "onnx": Format(".onnx", ["onnx", "onnxscript", "onnxruntime"], to_onnx, from_onnx),
-    "torch_export": Format(".pt2", [], to_torch_export, from_torch_export),
 }
