@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from src.command import enter
+from src.command import Arguments, command, enter, results_in
 from src.config.errors import ConfigError
 from src.notebook import compose
 from src.signals import Terminated
@@ -210,3 +210,36 @@ def test_a_signal_that_a_training_has_answered_gives_its_exit_code(
         enter(asked_to_end)
     assert stopped.value.code == 143
     assert capsys.readouterr().err == ""
+
+
+def test_arguments_end_with_2_and_work_with_1_and_a_closed_pipe_is_neither(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen = []
+
+    @command("the help", {"out": str(tmp_path), "raises": ""}, flags=["-m"])
+    def main(given: Arguments) -> int:
+        seen.append(given)
+        if given.flags:
+            raise BrokenPipeError
+        if not given.own["raises"]:
+            raise OSError("no such place")
+        with results_in(Path(given.own["out"]), "work.log"):
+            raise ConfigError("that late")
+        return 0
+
+    assert main(["norm=ln", "--help"]) == 0
+    assert (capsys.readouterr().out, seen) == ("the help\n", [])
+    for args in (["nonsense"], ["norm=ln"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(args)
+        assert stopped.value.code == 2
+    refused, failed = capsys.readouterr().err.splitlines()
+    assert refused.startswith("error: cannot read 'nonsense'")
+    assert failed == "error: no such place"
+    assert main(["raises=late", "norm=ln"]) == 1
+    assert seen[-1].overrides == ["norm=ln"]
+    assert (tmp_path / "work.log").read_text().startswith("error: that late (details: ")
+    assert "ConfigError" in (tmp_path / "traceback.txt").read_text()
+    with pytest.raises(BrokenPipeError):
+        main(["-m"])
