@@ -23,7 +23,6 @@ from src.config.identity import plain
 from src.config.lock import lock
 from src.config.precision import slow_choice
 from src.config.sweep import runs_in
-from src.config.when import complete
 from src.runs.folder import begin, settle
 from src.runs.table import results_table, shown, tensorboard_command
 
@@ -45,7 +44,6 @@ def job(cfg: DictConfig) -> None:
     from hydra.types import RunMode
 
     hydra_cfg = HydraConfig.get()
-    complete(cfg, hydra_cfg.runtime.choices, hydra_cfg.overrides.task)
     if not settle(cfg, in_sweep=hydra_cfg.mode == RunMode.MULTIRUN):
         return
     typed = [override for override in hydra_cfg.overrides.task if not override.startswith("resume=")]

@@ -12,18 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 from PIL import Image
 
-from src.config.check import Job, check, check_job, check_option, parse
+from src.config.check import check, check_job, check_option
 from src.config.errors import ConfigError
 from src.config.finished import own_arguments
+from src.config.hydra_private import loader, parse, without_hydra
 from src.config.keys import all_keys
-from src.config.resolvers import CONF_DIR
 from src.config.resume import with_run_overrides
 from src.data.source import read_image
 from src.find_lr import command as find_lr
@@ -65,21 +63,18 @@ def told(refusal: Exception, begins: str = "") -> None:
 
 
 class Bench:
-    """The checks of a command, with what the default options compose to kept from case to case."""
+    """The checks of one override."""
 
     def __init__(self) -> None:
-        self.bases: dict[tuple[str, ...], Job] = {}
-        self.check("seed=0")
-        self.keys = all_keys(next(iter(self.bases.values())).cfg)
+        with loader() as hydra:
+            self.keys = all_keys(OmegaConf.to_container(without_hydra(hydra.base([]))))
 
     def check(self, override: str) -> None:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            loader = GlobalHydra.instance().config_loader()
-            assert isinstance(loader, ConfigLoaderImpl)
-            (parsed,) = parse([override], loader)
-            check_option(parsed, loader)
+        (parsed,) = parse([override])
+        with loader() as hydra:
+            check_option(parsed, hydra)
             if not parsed.is_sweep_override() and not parsed.key_or_group.startswith("hydra"):
-                check_job([override], loader, "train", self.bases)
+                check_job([parsed], hydra)
 
 
 @pytest.fixture(scope="module")

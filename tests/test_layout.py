@@ -1,11 +1,13 @@
 """The order in which the folders of `src/` are read: each imports only what stands before it."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from omegaconf import AnyNode, DictConfig, ListConfig
 
 SRC = Path(__file__).parents[1] / "src"
 ORDER = (
@@ -163,3 +165,33 @@ def test_one_file_alone_knows_lightnings_private_parts() -> None:
         if (names := private_parts(ast.parse(path.read_text(encoding="utf-8"))))
     }
     assert found.keys() == {"lightning_private.py"}, found
+
+
+HYDRA = (
+    "hydra._internal",
+    "hydra.core.override_parser",
+    "hydra.core.global_hydra",
+    "hydra.core.object_type",
+)
+UNDERSCORED = {
+    name for kind in (DictConfig, ListConfig, AnyNode) for name in dir(kind) if re.match("_[a-z]", name)
+}
+
+
+def parts_of_hydra(path: Path) -> Iterator[str]:
+    """What a file takes of Hydra and OmegaConf that they do not promise to keep."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith(HYDRA))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("hydra", "omegaconf")):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name for name in names if name.startswith(HYDRA) or "._" in name)
+        elif isinstance(node, ast.Attribute) and node.attr in UNDERSCORED:
+            yield node.attr
+
+
+def test_parts_of_hydra_of_hydra_stand_in_one_file() -> None:
+    own = SRC / "config" / "hydra_private.py"
+    others = [path for path in SRC.rglob("*.py") if path != own]
+    assert {path.name: found for path in others if (found := list(parts_of_hydra(path)))} == {}
+    assert len(list(parts_of_hydra(own))) >= 5

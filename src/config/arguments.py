@@ -22,10 +22,9 @@ OF_HYDRA = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 def arguments_exist(cfg: DictConfig) -> Iterator[str]:
     """Say, in one line each, which key no constructor takes."""
-    for path, node in nodes(cfg):
+    for path, node in nodes(OmegaConf.to_container(cfg)):
         target = target_of(node)
-        factory = target_of(node.factory) if isinstance(node.get("factory"), DictConfig) else ""
-        known = known_keys(path, target, factory) | OF_HYDRA
+        known = known_keys(path, target, target_of(node.get("factory"))) | OF_HYDRA
         others = [str(key) for key in node if str(key) not in known]
         taken = parameters(node) if others else None
         if taken is None:
@@ -40,25 +39,22 @@ def arguments_exist(cfg: DictConfig) -> Iterator[str]:
                 )
 
 
-def nodes(cfg: DictConfig, path: str = "") -> Iterator[tuple[str, DictConfig]]:
+def nodes(node: Any, path: str = "") -> Iterator[tuple[str, dict[Any, Any]]]:
     """Every dict with a `_target_` that can be read, by its dotted key; interpolations are not followed."""
-    for key in cfg:
-        child = cfg._get_node(key)
-        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
-            inner = f"{path}.{key!s}" if path else str(key)
-            if target_of(child):
-                yield inner, child
-            yield from nodes(child, inner)
+    for key, child in node.items() if isinstance(node, dict) else ():
+        inner = f"{path}.{key}" if path else str(key)
+        if target_of(child):
+            yield inner, child
+        yield from nodes(child, inner)
 
 
-def target_of(node: DictConfig) -> str:
+def target_of(node: Any) -> str:
     """What a node calls; empty where it calls nothing, or only a running job can tell."""
-    if "_target_" not in node or OmegaConf.is_interpolation(node, "_target_"):
-        return ""
-    return str(node["_target_"])
+    target = str(node.get("_target_") or "") if isinstance(node, dict) else ""
+    return "" if "${" in target else target
 
 
-def parameters(node: DictConfig) -> list[str] | None:
+def parameters(node: dict[Any, Any]) -> list[str] | None:
     """Names that a node's target takes by keyword, or None: it takes any, or nobody can tell.
 
     A target with `**arguments` hands them to what stands beside them, such as a schedule's `factory`.

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from hydra._internal.utils import get_args_parser
 from omegaconf import OmegaConf
 
 from src.config.check import check, job_overrides
 from src.config.errors import ConfigError, in_words, unforeseen
 from src.config.help import help_text
+from src.config.hydra_private import get_args_parser
 from src.config.multirun import ending, multirun, opening, place
 from src.config.precision import precision_override
 from src.config.resume import given, must_be_that_run, quoted, with_run_overrides

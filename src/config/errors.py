@@ -1,6 +1,8 @@
 """What is wrong with a configuration, in one line."""
 
 import textwrap
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf.errors import OmegaConfBaseException
@@ -69,3 +71,16 @@ def in_words(error: Exception) -> str:
         if isinstance(error, (ValueError, OSError)) and message
         else f"{type(error).__name__}: {message}"
     )
+
+
+def nearest(given: str, valid: Iterable[str], prefix: str = "") -> str:
+    """` Did you mean …?` with the nearest valid name, or nothing."""
+    valid = list(valid)
+    leaf = given.rpartition(".")[2]
+    leaves = {key.rpartition(".")[2]: key for key in reversed(valid)}
+    found: list[str] = get_close_matches(given, valid, n=1, cutoff=0.8 if "." in given else 0.5)
+    if leaf in leaves:
+        found = [leaves[leaf]]  # `lr` is `optimizer.lr`
+    elif "." not in given:  # `epochs` is `trainer.max_epochs`
+        found = [leaves[n] for n in get_close_matches(leaf, leaves, n=1)] or found
+    return f" Did you mean {prefix}{found[0]}?" if found else ""

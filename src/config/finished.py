@@ -8,17 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src.config.build import build
-from src.config.check import apply_all, check_option, check_whole, compose_base, groups_and_values, parse
-from src.config.errors import ConfigError, plain_words
-from src.config.keys import nearest
+from src.config.check import apply_values, check_option, check_whole, job_config
+from src.config.errors import ConfigError, nearest, plain_words
+from src.config.hydra_private import loader, parse
 from src.config.latest import LATEST, latest_run
 from src.config.precision import settle_precision
 from src.config.resolvers import CONF_DIR, READING
@@ -101,21 +98,19 @@ def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] 
     saved = read_config(run_dir)
     refuse_strangers(OmegaConf.to_container(saved), allow, run_dir)
     try:
-        with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-            loader = GlobalHydra.instance().config_loader()
-            assert isinstance(loader, ConfigLoaderImpl)
-            for override in (parsed := parse(list(overrides), loader)):
-                check_option(override, loader)
+        with loader() as hydra:
+            for override in (parsed := parse(overrides)):
+                check_option(override, hydra)
                 if override.is_sweep_override():
                     raise ConfigError(f"{override.input_line} asks for several values: give one.")
-            groups, values = groups_and_values(parsed, loader)
-            cfg = compose_base("train", [o.input_line or "" for o in groups]).cfg
-        typed = {o.key_or_group for o in groups}
-        with open_dict(cfg):
-            for part in FROM_RUN:
-                if part in saved and part not in typed:
-                    cfg[part] = saved[part]
-        apply_all(values, cfg, cfg.copy())
+            options, values = hydra.split(parsed)
+            cfg = job_config(hydra.base(options), [], hydra)
+            typed = {o.key_or_group for o in options}
+            with open_dict(cfg):
+                for part in FROM_RUN:
+                    if part in saved and part not in typed:
+                        cfg[part] = saved[part]
+            apply_values(values, cfg, hydra)
         check_whole(cfg)
         settle_precision(cfg)
         resolved = OmegaConf.to_container(cfg, resolve=True)

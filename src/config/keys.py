@@ -1,13 +1,12 @@
 """Single keys of a configuration: whether they exist, which type they have, and which one was meant."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
+from collections.abc import Mapping
 
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, ListConfig, Node, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.errors import ConfigError
+from src.config.errors import ConfigError, nearest
+from src.config.hydra_private import Override
 from src.config.rules import MISTYPED_ON_PURPOSE
 
 # Keys of other templates, and what to type here
@@ -35,19 +34,21 @@ def check_key(override: Override, base: DictConfig) -> None:
         return  # an interpolation that only a running job can resolve
     value = override.value()
     wanted = wanted_type(default, value)
+    default = OmegaConf.to_container(default) if OmegaConf.is_config(default) else default
     if wanted and not (isinstance(value, str) and "${" in value):
-        raise ConfigError(f"{key} must be {wanted}: got {shown(value)}. Default: {plain(default)!r}.")
+        raise ConfigError(f"{key} must be {wanted}: got {shown(value)}. Default: {default!r}.")
 
 
 def check_exists(override: Override, base: DictConfig) -> None:
     """Check that what an override sets or removes is there."""
     key = override.key_or_group
-    if not adds(override) and find(key, base) is None:
+    plain = OmegaConf.to_container(base)
+    if not adds(override) and not exists(key, plain):
         if key in HABITS:
             raise ConfigError(f"{key} does not exist here: {HABITS[key]}")
         shown = "hydra" if key.startswith("hydra.") else "job"
         raise ConfigError(
-            f"{key} does not exist.{nearest(key, all_keys(base))} (+{key}=… adds a new key; "
+            f"{key} does not exist.{nearest(key, all_keys(plain))} (+{key}=… adds a new key; "
             f"python -m src.train --help lists the groups, --cfg {shown} the keys.)"
         )
 
@@ -83,46 +84,21 @@ def wanted_type(default: object, value: object) -> str | None:
     return None
 
 
-def find(key: str, base: DictConfig) -> Node | None:
-    """The node at `key` (dots between the parts), or None; resolves nothing."""
-    node: Node = base
+def exists(key: str, plain: object) -> bool:
+    """Whether nested dicts and lists have something at `key`, dots between the parts."""
     for part in key.split("."):
-        if isinstance(node, ListConfig) and part.isdigit() and int(part) < len(node):
-            child = node._get_node(int(part))
-        elif isinstance(node, DictConfig) and not node._is_none() and part in list(node):
-            child = node._get_node(part)
+        if isinstance(plain, list) and part.isdigit() and int(part) < len(plain):
+            plain = plain[int(part)]
+        elif isinstance(plain, Mapping) and part in plain:
+            plain = plain[part]
         else:
-            return None
-        if not isinstance(child, Node):
-            return None
-        node = child
-    return node
+            return False
+    return True
 
 
-def all_keys(node: DictConfig, prefix: str = "") -> list[str]:
-    """Every key of a config, dots between the parts."""
+def all_keys(plain: object, prefix: str = "") -> list[str]:
+    """Every key of nested dicts, dots between the parts."""
     keys = []
-    for name in map(str, node):
-        child = node._get_node(name)
-        keys.append(f"{prefix}{name}")
-        if isinstance(child, DictConfig) and not child._is_interpolation() and not child._is_none():
-            keys += all_keys(child, f"{prefix}{name}.")
+    for name, value in plain.items() if isinstance(plain, Mapping) else ():
+        keys += [f"{prefix}{name}", *all_keys(value, f"{prefix}{name}.")]
     return keys
-
-
-def nearest(given: str, valid: Iterable[str], prefix: str = "") -> str:
-    """` Did you mean …?` with the nearest valid name, or nothing."""
-    valid = list(valid)
-    leaf = given.rpartition(".")[2]
-    leaves = {key.rpartition(".")[2]: key for key in reversed(valid)}
-    found: list[str] = get_close_matches(given, valid, n=1, cutoff=0.8 if "." in given else 0.5)
-    if leaf in leaves:
-        found = [leaves[leaf]]  # `lr` is `optimizer.lr`
-    elif "." not in given:  # `epochs` is `trainer.max_epochs`
-        found = [leaves[n] for n in get_close_matches(leaf, leaves, n=1)] or found
-    return f" Did you mean {prefix}{found[0]}?" if found else ""
-
-
-def plain(value: object) -> object:
-    """A config node as plain Python."""
-    return OmegaConf.to_container(value) if isinstance(value, (DictConfig, ListConfig)) else value

@@ -4,17 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.check import MAX_JOBS_CHECKED, check, groups_and_values, job_overrides, parse
+from src.config.check import MAX_JOBS_CHECKED, check, job_overrides
 from src.config.errors import ConfigError
+from src.config.hydra_private import loader, parse
 from src.config.identity import identity, plain, what_matters
-from src.config.resolvers import CONF_DIR, run_name
+from src.config.resolvers import run_name
 from src.config.sweep import SUMMARY, Sweep, find_sweep, runs_in
 
 
@@ -36,17 +35,14 @@ def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
     Raises:
         ConfigError: an override cannot be read.
     """
-    with initialize_config_dir(str(CONF_DIR), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        parsed = [o for o in parse(overrides, loader) if not o.is_sweep_override()]  # type: ignore[arg-type]
-        groups, values = groups_and_values(parsed, loader)  # type: ignore[arg-type]
-        of_hydra = [o for o in values if o.key_or_group.startswith("hydra.")]
+    with loader() as hydra:
+        parsed, _ = hydra.split(o for o in parse(overrides) if not o.is_sweep_override())
         try:
-            cfg = compose("train", [o.input_line or "" for o in groups + of_hydra], return_hydra_config=True)
+            cfg = hydra.base(parsed)
             if not flag and cfg.hydra.mode != RunMode.MULTIRUN:
                 return None
             params = OmegaConf.select(cfg, "hydra.sweeper.params") or {}
-            named = any(o.key_or_group == "hydra.sweep.dir" for o in of_hydra)
+            named = any(o.key_or_group == "hydra.sweep.dir" for o in parsed)
             folder = Path(cfg.hydra.sweep.dir) if named else None
         except (HydraException, OmegaConfBaseException, ValueError):
             params, folder = {}, None  # a mistake, which the check of the jobs tells better

@@ -10,52 +10,37 @@ Adam's own file. A block may set keys of any group. It wins over plain values of
 wins over both.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
-from src.config.errors import ConfigError, first_line
+from src.config.errors import ConfigError, first_line, nearest
 
 
-def apply_when(cfg: DictConfig, options: Mapping[str, str]) -> None:
+def apply_when(cfg: DictConfig, chosen: Mapping[str, str], options_of: Callable[[str], list[str]]) -> None:
     """Set the values of the chosen options; `cfg.when` is empty afterwards.
 
     Args:
         cfg: a composed configuration.
-        options: the chosen option of each group, such as `{"norm": "ln"}`.
+        chosen: the option of each group, such as `{"norm": "ln"}`.
+        options_of: the options of a group.
 
     Raises:
-        ConfigError: a block sets a key that does not exist.
+        ConfigError: a block names no option of a group, or sets a key that does not exist.
     """
     for choice, values in (cfg.get("when") or {}).items():
         group, _, option = str(choice).partition("=")
-        if options.get(group) == option:
+        options = options_of(group)
+        if option not in options:
+            near = nearest(option, options, f"{group}=") if options else ""
+            raise ConfigError(
+                f"when: {choice} is no option of a group.{near} It is written <group>=<option>."
+            )
+        if chosen.get(group) == option:
             try:
                 cfg.merge_with(values)
             except (OmegaConfBaseException, ValueError) as error:
                 raise ConfigError(f"when: {choice}: {first_line(error)}.") from None
     if "when" in cfg:
         cfg.when = {}
-
-
-def complete(cfg: DictConfig, options: Mapping[str, str], overrides: Iterable[str]) -> None:
-    """`apply_when` to what Hydra composed with these overrides, whose values win."""
-    apply_when(cfg, options)
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        if override.key_or_group not in options and not override.key_or_group.startswith("hydra"):
-            apply(override, cfg)
-
-
-def apply(override: Override, cfg: DictConfig) -> None:
-    """Change `cfg` as Hydra would, without composing it again."""
-    key = override.key_or_group
-    if override.is_delete():
-        parent, _, leaf = key.rpartition(".")
-        with open_dict(cfg):
-            (OmegaConf.select(cfg, parent) if parent else cfg).pop(leaf, None)
-    else:
-        new = override.is_add() or override.is_force_add()
-        OmegaConf.update(cfg, key, override.value(), force_add=new)

@@ -4,9 +4,8 @@ import logging
 from pathlib import Path
 
 from src.command import Arguments, command, results_in
-from src.config.errors import ConfigError
+from src.config.errors import ConfigError, nearest
 from src.config.finished import finished_run, placed, words
-from src.config.keys import nearest
 from src.export.formats import FORMATS
 from src.runs.table import shown
 

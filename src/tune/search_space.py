@@ -29,7 +29,7 @@ from yaml import YAMLError
 
 from src.config.check import check
 from src.config.errors import ConfigError
-from src.config.keys import nearest
+from src.config.errors import nearest
 from src.config.resolvers import CONF_DIR
 from src.config.resume import key
 
