@@ -11,7 +11,7 @@ from typing import Any
 
 from src.config.checked_json import load_checked
 from src.config.identity import NAME as CONFIG
-from src.config.identity import identity
+from src.config.identity import identity, without_modules
 from src.runs.summary import NAME as SUMMARY
 from src.runs.summary import RunSummary, read_summary
 from src.runs.table import shown
@@ -102,4 +102,4 @@ def read_config(path: Path, known: str | None) -> dict[str, Any]:
         raise ValueError(f"{path.name} is damaged ({error})") from None
     if known is not None and identity(config) != known:
         raise ValueError(f"{path.name} is damaged: it is not what {SUMMARY} knows the run by")
-    return config
+    return without_modules(config)

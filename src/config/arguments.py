@@ -15,15 +15,19 @@ from typing import Any
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
+from src.config.moved import moved
 from src.config.resolvers import CONF_DIR
 
 OF_HYDRA = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
 def arguments_exist(cfg: DictConfig) -> Iterator[str]:
-    """Say, in one line each, which key no constructor takes."""
+    """Say, in one line each, which class has moved, and which key no constructor takes."""
     for path, node in nodes(OmegaConf.to_container(cfg)):
         target = target_of(node)
+        if words := moved(target):
+            yield f"{path}: {words}"
+            continue
         known = known_keys(path, target, target_of(node.get("factory"))) | OF_HYDRA
         others = [str(key) for key in node if str(key) not in known]
         taken = parameters(node) if others else None

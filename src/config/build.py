@@ -8,6 +8,8 @@ from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 
+from src.config.moved import moved
+
 # What libraries say, and what it means here
 CLEARER = (
     (
@@ -32,6 +34,8 @@ def build(node: DictConfig, **extra: Any) -> Any:
         if isinstance(cause, (ValueError, FileNotFoundError)):
             raise cause from error
         said, _, key = str(error).partition("\nfull_key: ")
+        if (named := re.search(r"Error locating target '([\w.]+)'", said)) and (words := moved(named[1])):
+            raise ValueError(words) from error
         reason = " ".join(str(cause or said).split())
         better = next((words for pattern, words in CLEARER if re.search(pattern, reason)), reason)
         raise ValueError(f"{key}: {better}" if key else better) from error

@@ -17,6 +17,7 @@ from src.config.check import apply_values, check_option, check_whole, job_config
 from src.config.errors import ConfigError, nearest, plain_words
 from src.config.hydra_private import loader, parse
 from src.config.latest import LATEST, latest_run
+from src.config.moved import moved
 from src.config.precision import settle_precision
 from src.config.resolvers import CONF_DIR, READING
 
@@ -158,6 +159,8 @@ def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> Non
     """
     for name in targets(config):
         if name not in known_targets() and name not in allow:
+            if words_ := moved(name):
+                raise ConfigError(f"the configuration in {run_dir} is of an earlier version: {words_}")
             raise ConfigError(
                 f"the configuration in {run_dir} would call {name}, which no file in conf/ does: nothing "
                 f"was run. If you trust the run, add allow={name}."

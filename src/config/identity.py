@@ -45,16 +45,27 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
     """A composed configuration (plain values) as one flat dict without paths: `{"optimizer.lr": 0.1, …}`.
 
-    It is fit for JSON: None stands for NaN and infinity.
+    It is fit for JSON: None stands for NaN and infinity. Classes of this project are known by their names, so
+    that a run stays the same when a class moves.
 
     Pictures of one's own (`data=image_folder`) are known by their folder: it stays.
     """
     ignored = WHERE + (DOWNLOADED if "download" in config.get("data", {}) else ())
     flat = {part: config[part] for part in PARTS if part in config}
+    return without_modules(
+        {
+            key: finite(value)
+            for key, value in flattened(flat)
+            if key not in ignored and not (key.startswith("callbacks.") and key.rpartition(".")[2] in FOLDERS)
+        }
+    )
+
+
+def without_modules(matters: Mapping[str, Any]) -> dict[str, Any]:
+    """`src.models.resnet.ResNet` becomes `ResNet`: earlier versions kept where a class was."""
     return {
-        key: finite(value)
-        for key, value in flattened(flat)
-        if key not in ignored and not (key.startswith("callbacks.") and key.rpartition(".")[2] in FOLDERS)
+        key: value.rpartition(".")[2] if key.endswith("_target_") and str(value).startswith("src.") else value
+        for key, value in matters.items()
     }
 
 

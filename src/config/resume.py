@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 
 from src.config.errors import ConfigError
 from src.config.finished import computes, known_targets, unquoted
-from src.config.identity import NAME, plain, what_matters
+from src.config.identity import NAME, plain, what_matters, without_modules
 from src.config.latest import LATEST, latest_run
 from src.config.sweep import read
 
@@ -88,7 +88,7 @@ def must_be_that_run(cfg: DictConfig) -> None:
         ConfigError: the configuration is of another run.
     """
     path = Path(cfg.resume) / NAME
-    before, now = read(path), what_matters(plain(cfg))
+    before, now = without_modules(read(path)), what_matters(plain(cfg))
     if not before:
         raise ConfigError(
             f"{path} is damaged: what was trained there cannot be told. ckpt_path={cfg.resume} "

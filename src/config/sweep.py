@@ -9,6 +9,8 @@ from typing import IO, Any
 
 from src.config.checked_json import load_checked
 from src.config.errors import ConfigError
+from src.config.identity import NAME as CONFIG
+from src.config.identity import identity, without_modules
 from src.config.lock import lock
 from src.config.resolvers import make_folder, new_folder
 from src.files import write_text
@@ -69,9 +71,28 @@ def find_sweep(folder: Path | None, parent: Path, jobs: Sequence[str], *, anew: 
 def begun_before(parent: Path, jobs: Sequence[str]) -> Path | None:
     """The newest folder of a sweep with these jobs."""
     for path in sorted(parent.glob(f"*/{NAME}"), key=lambda path: path.stat().st_mtime_ns, reverse=True):
-        if read(path).get("jobs") == list(jobs):
+        begun = read(path).get("jobs")
+        if begun == list(jobs) or (isinstance(begun, list) and were(begun, jobs, path.parent)):
             return path.parent
     return None
+
+
+def were(begun: list[Any], jobs: Sequence[str], folder: Path) -> bool:
+    """Whether an earlier version, whose identities hung on where classes were, began these jobs.
+
+    The runs that it began say what they are today; of others nobody knows.
+    """
+    today = {facts.get("identity"): identity_now(run_dir) for run_dir, facts in runs_in(folder).items()}
+    known = [
+        (today[old], new) for old, new in zip(begun, jobs, strict=False) if today.get(old) not in (None, old)
+    ]
+    return len(begun) == len(jobs) and bool(known) and all(now == new for now, new in known)
+
+
+def identity_now(run_dir: Path) -> str | None:
+    """What identifies a run today, from its config.json; None if that is missing or damaged."""
+    matters = read(run_dir / CONFIG)
+    return identity(without_modules(matters)) if matters else None
 
 
 def runs_in(folder: Path) -> dict[Path, dict[str, Any]]:
@@ -101,17 +122,22 @@ def run_before(run_dir: Path, key: str, *, in_sweep: bool, auto: bool = False) -
     with more values) numbers its jobs again from 0. With `auto` it is the newest beside its own, one not
     done first.
     """
-    if read(run_dir / SUMMARY).get("identity") == key:
+    if is_same(run_dir, read(run_dir / SUMMARY), key):
         return run_dir
     if not (in_sweep or auto):
         return None
-    same = {f: facts for f, facts in runs_in(run_dir.parent).items() if facts.get("identity") == key}
+    same = {f: facts for f, facts in runs_in(run_dir.parent).items() if is_same(f, facts, key)}
     if not auto:
         return next(iter(same), None)
     newest = sorted(same, key=lambda f: (f / SUMMARY).stat().st_mtime_ns, reverse=True)
     return min(
         newest, key=lambda f: same[f].get("status") == "completed", default=None
     )  # the first of equals
+
+
+def is_same(run_dir: Path, facts: dict[str, Any], key: str) -> bool:
+    """Whether a run has this identity, which an earlier version may have written otherwise."""
+    return "identity" in facts and (facts["identity"] == key or identity_now(run_dir) == key)
 
 
 def left_alone(run_dir: Path, rerun: str) -> str | None:

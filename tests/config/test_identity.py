@@ -1,6 +1,16 @@
 """What makes two runs the same run."""
 
-from src.config.identity import identity, plain, what_matters
+import json
+
+import pytest
+
+from src.config.check import check
+from src.config.checked_json import dump_checked
+from src.config.errors import ConfigError
+from src.config.finished import known_targets
+from src.config.identity import identity, plain, what_matters, without_modules
+from src.config.moved import moved
+from src.config.sweep import begun_before, run_before
 from src.notebook import compose
 
 
@@ -33,3 +43,40 @@ def test_pictures_of_ones_own_are_known_by_their_folder(tmp_path):
 def test_the_order_of_keys_plays_no_part_and_values_keep_their_type():
     assert identity({"a": 1, "b": 2}) == identity({"b": 2, "a": 1})
     assert identity({"a": 1}) != identity({"a": "1"})
+
+
+def test_a_run_does_not_hang_on_where_its_classes_are():
+    here = known()
+    assert here["model._target_"] == "ResNet"
+    assert here["optimizer._target_"] == "torch.optim.SGD"
+    own = [target for target in known_targets() if target.startswith("src.")]
+    assert len({target.rpartition(".")[2] for target in own}) == len(own) > 40  # names tell them apart
+
+
+def test_a_sweep_from_before_a_class_moved_is_found(tmp_path):
+    olds = [{"model._target_": "src.old.place.ResNet", "seed": seed} for seed in range(3)]
+    news = [identity(without_modules(old)) for old in olds]
+    folder = tmp_path / "multiruns" / "1"
+    for number, old in enumerate(olds[:2]):  # the third was not begun
+        run_dir = folder / f"{number}_x"
+        run_dir.mkdir(parents=True)
+        (run_dir / "config.json").write_text(dump_checked(old))
+        (run_dir / "summary.json").write_text(
+            dump_checked({"identity": identity(old), "status": "completed"})
+        )
+    (folder / "sweep.json").write_text(json.dumps({"jobs": [identity(old) for old in olds]}))
+    assert begun_before(tmp_path / "multiruns", news) == folder
+    assert begun_before(tmp_path / "multiruns", [news[1], news[0], news[2]]) is None
+    assert begun_before(tmp_path / "multiruns", news[:2]) is None
+    assert run_before(folder / "1_x", news[1], in_sweep=True) == folder / "1_x"
+    assert run_before(folder / "5_x", news[0], in_sweep=True) == folder / "0_x"
+    assert run_before(folder / "2_x", news[2], in_sweep=True) is None
+
+
+def test_an_old_target_is_answered_with_the_new_one():
+    assert [target for target in known_targets() if moved(target)] == []
+    old = "model._target_=src.engine.networks.ResNet"
+    with pytest.raises(
+        ConfigError, match=r"^model: src.engine.networks.ResNet is src.models.resnet.ResNet now"
+    ):
+        check([old], sweep=False)
