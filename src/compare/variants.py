@@ -7,15 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.compare.runs import Run
-from src.config.identity import PARTS
+from src.config.groups import learned
 from src.runs.summary import NAME as SUMMARY
 
 SEEDS = ("seed", "data.seed")
-# Whole recipes first, then what the bench is there to compare
-OPTIONS = (
-    *("experiment", "norm", "optimizer", "scheduler", "model", "augment", "loss", "data"),
-    *("module", "trainer", "callbacks"),
-)
 ABSENT = "absent"  # the value of a key that a variant does not have
 
 
@@ -108,7 +103,7 @@ def distinguishing(members: Sequence[list[Run]]) -> tuple[list[str], list[list[A
 
 def candidates(members: Sequence[list[Run]]) -> Iterator[tuple[str, list[Any]]]:
     """What may become a column, the best first: its key and its value for each group of runs."""
-    for name in OPTIONS:
+    for name in ("experiment", *learned()):  # whole recipes first
         chosen = [[run.summary.options.get(name, ABSENT) for run in group] for group in members]
         known = all(ABSENT not in options for options in chosen)
         if known and all(
@@ -122,14 +117,15 @@ def candidates(members: Sequence[list[Run]]) -> Iterator[tuple[str, list[Any]]]:
 
 
 def rank(members: Sequence[list[Run]]) -> Callable[[str], tuple[bool, int]]:
-    """The order of single keys: typed ones before those that follow from them; then as in `PARTS`."""
+    """The order of single keys: typed ones before those that follow; then as groups are declared."""
     typed = {
         str(override).partition("=")[0].lstrip("+")
         for group in members
         for override in group[0].summary.overrides
     }
-    place = {part: index for index, part in enumerate(PARTS)}
-    return lambda key: (key not in typed, place.get(key.partition(".")[0], len(PARTS)))
+    parts = ["seed", *learned()]
+    place = {part: index for index, part in enumerate(parts)}
+    return lambda key: (key not in typed, place.get(key.partition(".")[0], len(parts)))
 
 
 def folded(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.config.build import build
 from src.config.check import apply_values, check_option, check_whole, job_config
 from src.config.errors import ConfigError, nearest, plain_words
+from src.config.groups import brought_along
 from src.config.hydra_private import loader, parse
 from src.config.latest import LATEST, latest_run
 from src.config.moved import moved
@@ -25,11 +26,6 @@ from src.config.resolvers import CONF_DIR, READING
 # folders or new nodes, and the name of a resolver can be computed itself.
 RESOLVERS = "|".join([r"oc\.env|oc\.select|hydra|now", *(function.__name__ for function in READING)])
 HARMLESS = re.compile(rf"\$\{{\s*([\w.\[\]]+\s*\}}|({RESOLVERS})\s*:)")
-# What made the weights comes from the run; callbacks, loggers and trainer are this checkout's.
-FROM_RUN = (
-    *("seed", "data", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),
-    *("resize", "select", "tta", "module"),
-)
 
 
 def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -108,7 +104,7 @@ def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] 
             cfg = job_config(hydra.base(options), [], hydra)
             typed = {o.key_or_group for o in options}
             with open_dict(cfg):
-                for part in FROM_RUN:
+                for part in ("seed", *brought_along()):  # callbacks and trainer are this checkout's
                     if part in saved and part not in typed:
                         cfg[part] = saved[part]
             apply_values(values, cfg, hydra)

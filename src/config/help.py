@@ -3,33 +3,12 @@
 import re
 from pathlib import Path
 
-from src.config.resolvers import CONF_DIR, NOT_COMPOSED
+from src.config.groups import Group, groups
+from src.config.resolvers import CONF_DIR
 
-# In the order in which one reads a run; a group that is not here comes last, without words.
-GROUPS = {
-    "experiment": "a whole recipe, or a sweep of several runs that needs no -m",
-    "size": "how large network and training are, after the experiment: for a CPU or a GPU",
-    "data": "what is learned from",
-    "augment": "how training images are varied",
-    "model": "the network",
-    "norm": "the normalization in every block",
-    "init": "how kernels start",
-    "optimizer": "how weights move",
-    "scheduler": "how the learning rate moves",
-    "loss": "what is minimized",
-    "resize": "the size of training images by the share of training done",
-    "select": "which images of a batch a step learns from",
-    "tta": "what else the test looks at",
-    "average": "which weights are validated and kept: the last, or an average",
-    "module": "L1, learning-rate factors, memory layout, compile",
-    "trainer": "device, epochs, precision, clipping",
-    "machine": "threads, kept memory, precision of products",
-    "callbacks": "what is watched and kept",
-    "logger": "where curves go",
-    "debug": "finding out what is wrong; each prints the traceback of a run that fails",
-    "paths": "folders",
-    "hydra/launcher": "where the runs of a sweep (-m) happen; without: here, one after the other",
-}
+FIRST = ("experiment", "size", "data")  # what one chooses first
+LAUNCHER = "hydra/launcher"
+WORDS = {LAUNCHER: "where the runs of a sweep (-m) happen; without: here, one after the other"}
 
 EXAMPLES = """\
   python -m src.train experiment=quickstart                  # a minute, no download
@@ -49,7 +28,6 @@ A hyperparameter search: python -m src.tune --help"""
 
 def help_text() -> str:
     """The whole help page."""
-    defaults = default_options()
     lines = [
         "Train an image classifier composed from groups of options.",
         "",
@@ -59,14 +37,15 @@ def help_text() -> str:
         "",
         "Groups and their options (* is the default):",
     ]
-    found = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - {"hydra", *NOT_COMPOSED}
-    found.add("hydra/launcher")
-    for group in [*(g for g in GROUPS if g in found), *sorted(found - set(GROUPS))]:
-        lines += ["", f"{group}=   {GROUPS.get(group, '')}"]
+    declared = groups()
+    names = [*FIRST, *(name for name in declared if name not in (*FIRST, "hydra")), LAUNCHER]
+    for group in names:
+        default, words = declared.get(group, Group("", WORDS.get(group, "")))
+        lines += ["", f"{group}=   {words}"]
         paths = sorted((CONF_DIR / group).glob("[!_]*.yaml"))
         width = max(16, *(len(path.stem) for path in paths))
         for path in paths:
-            star = "*" if defaults.get(group) == path.stem else " "
+            star = "*" if default == path.stem else " "
             lines.append(f"  {star} {path.stem:<{width}} {headline(path)}")
     lines += [
         "",
@@ -93,11 +72,3 @@ def look_at(experiment: str) -> str:
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     found = re.search(r"^# Look at: ((?:.*\n)(?:# .*\n)*)", text, flags=re.MULTILINE)
     return " ".join(found[1].replace("\n# ", " ").split()) if found else ""
-
-
-def default_options() -> dict[str, str]:
-    """group -> option, as `train.yaml` lists them."""
-    import yaml
-
-    entries = yaml.safe_load((CONF_DIR / "train.yaml").read_text(encoding="utf-8"))["defaults"]
-    return {k: v for entry in entries if isinstance(entry, dict) for k, v in entry.items()}

@@ -8,14 +8,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.checked_json import finite
+from src.config.groups import learned
 
 NAME = "config.json"  # in a run's folder
-# The options first: what others repeat of them by interpolation comes after
-PARTS = (
-    *("seed", "augment", "norm", "init", "model", "optimizer", "scheduler", "loss"),
-    *("resize", "select", "tta", "average"),
-    *("data", "module", "trainer", "machine", "callbacks"),
-)
 # They change where and how fast a run happens, not what is learned.
 WHERE = (
     "data.cache_dir",
@@ -51,7 +46,7 @@ def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
     Pictures of one's own (`data=image_folder`) are known by their folder: it stays.
     """
     ignored = WHERE + (DOWNLOADED if "download" in config.get("data", {}) else ())
-    flat = {part: config[part] for part in PARTS if part in config}
+    flat = {part: config[part] for part in ("seed", *learned()) if part in config}
     return without_modules(
         {
             key: finite(value)

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from src.config.help import GROUPS, help_text
+from src.config.groups import OF_THIS_CHECKOUT, RECIPES, SURROUNDINGS, groups
+from src.config.help import help_text
 from src.config.resolvers import CONF_DIR, NOT_COMPOSED
 
 PROBE = """
@@ -48,10 +49,16 @@ def test_help_names_every_group_and_option() -> None:
     for folder in CONF_DIR.iterdir():
         if folder.is_dir() and folder.name not in ("hydra", *NOT_COMPOSED):
             assert any(line.startswith(f"{folder.name}=") for line in lines), folder.name
-            assert folder.name in GROUPS
+            assert len(groups()[folder.name].words) > 5
             for path in folder.glob("[!_]*.yaml"):
                 line = next(
                     line for line in lines if line[2:].split()[1:2] == [path.stem] or f" {path.stem} " in line
                 )
                 assert len(line.split(path.stem, 1)[1].strip()) > 10, f"{path} starts without a comment"
     assert sum(line.startswith("  python -m src.train") for line in lines) >= 6
+
+
+def test_every_group_is_declared_once() -> None:
+    folders = {folder.name for folder in CONF_DIR.iterdir() if folder.is_dir()} - set(NOT_COMPOSED)
+    assert set(groups()) == folders
+    assert folders > RECIPES | SURROUNDINGS | OF_THIS_CHECKOUT
