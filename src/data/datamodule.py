@@ -35,7 +35,7 @@ class ImageDataModule(L.LightningDataModule):
             is none for images in memory with a batched pipeline, else two.
         seed: of split, order and augmentation.
         cache_dir: where the data's mean and standard deviation are kept.
-        source_keys: keys of the data group that `source` has read already (root, download, …).
+        root, download, num_test, test_fraction: keys of the data group that only `source` reads.
 
     Raises:
         ValueError: from `setup`, if the dataset has other classes or fewer images than told.
@@ -54,7 +54,10 @@ class ImageDataModule(L.LightningDataModule):
         seed: int,
         cache_dir: str,
         num_train: int | None = None,
-        **source_keys: object,
+        root: str | None = None,
+        download: bool | None = None,
+        num_test: int | None = None,
+        test_fraction: float | None = None,
     ) -> None:
         super().__init__()
         self.read, self.augment, self.cache_dir = source, augment, cache_dir
