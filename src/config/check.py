@@ -43,7 +43,8 @@ def check_jobs(overrides: list[str], *, sweep: bool) -> list[Job]:
     Raises:
         ConfigError: one of them cannot be composed or makes no sense.
     """
-    parsed = parse(overrides)
+    with loader() as hydra:
+        parsed = parse(overrides, hydra)
     if sweep:
         parsed = last_of_each(parsed)
     given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
@@ -98,7 +99,8 @@ def check_count(parsed: list[Override]) -> None:
 
 def job_overrides(overrides: list[str]) -> list[list[str]]:
     """The overrides of all the jobs of a sweep, in their order."""
-    return list(jobs(last_of_each(parse(overrides))))
+    with loader() as hydra:
+        return list(jobs(last_of_each(parse(overrides, hydra))))
 
 
 def last_of_each(parsed: list[Override]) -> list[Override]:

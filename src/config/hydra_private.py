@@ -121,8 +121,8 @@ def loader() -> Iterator[Loader]:
         yield found
 
 
-def parse(overrides: Iterable[str]) -> list[Override]:
-    """Read overrides by Hydra's grammar.
+def parse(overrides: Iterable[str], hydra: Loader | None = None) -> list[Override]:
+    """Read overrides by Hydra's grammar; `hydra` knows the options that `glob(…)` sweeps over.
 
     Raises:
         ConfigError: one cannot be read.
@@ -130,7 +130,7 @@ def parse(overrides: Iterable[str]) -> list[Override]:
     parsed = []
     for text in overrides:
         try:
-            found = OverridesParser.create().parse_overrides([text])
+            found = OverridesParser.create(config_loader=hydra).parse_overrides([text])
             if not found[0].key_or_group:
                 raise HydraException("there is no key")
             parsed += found
