@@ -16,7 +16,8 @@ changes:
   that only `hydra.overrides.task` and `hydra.job.override_dirname`. What begins with `hydra.` changes more,
   such as where files are looked for: it takes part in the composition.
 - `get_group_options` knows the options of a group; of `ObjectType.CONFIG` it knows single files.
-- `OverridesParser` reads overrides; `input_line` is the text of one, `key_or_group` what it sets.
+- `OverridesParser` reads overrides; `input_line` is the text of one, `key_or_group` what it sets; a sweep is a
+  `ChoiceSweep`, an `IntervalSweep` or a `RangeSweep`.
 - `get_args_parser` makes the parser of Hydra's flags.
 """
 
@@ -31,7 +32,7 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, open_dict
@@ -40,7 +41,18 @@ from src.config.errors import ConfigError
 from src.config.resolvers import CONF_DIR
 from src.config.when import apply_when
 
-__all__ = ["Loader", "Override", "get_args_parser", "loader", "parse", "without_hydra"]
+__all__ = [
+    "ChoiceSweep",
+    "IntervalSweep",
+    "Loader",
+    "Override",
+    "OverridesParser",
+    "RangeSweep",
+    "get_args_parser",
+    "loader",
+    "parse",
+    "without_hydra",
+]
 
 NAME = "train"  # of the primary configuration
 MODES = ("hydra.mode=RUN", "hydra.mode=MULTIRUN")  # which Hydra adds to what was typed

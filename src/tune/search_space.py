@@ -15,8 +15,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from optuna.distributions import (
@@ -28,8 +26,8 @@ from optuna.distributions import (
 from yaml import YAMLError
 
 from src.config.check import check
-from src.config.errors import ConfigError
-from src.config.errors import nearest
+from src.config.errors import ConfigError, nearest
+from src.config.hydra_private import ChoiceSweep, IntervalSweep, Override, OverridesParser, RangeSweep
 from src.config.resolvers import CONF_DIR
 from src.config.resume import key
 
