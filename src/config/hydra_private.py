@@ -16,8 +16,8 @@ changes:
   that only `hydra.overrides.task` and `hydra.job.override_dirname`. What begins with `hydra.` changes more,
   such as where files are looked for: it takes part in the composition.
 - `get_group_options` knows the options of a group; of `ObjectType.CONFIG` it knows single files.
-- `OverridesParser` reads overrides; `input_line` is the text of one, `key_or_group` what it sets; a sweep is a
-  `ChoiceSweep`, an `IntervalSweep` or a `RangeSweep`.
+- `OverridesParser` reads overrides; `input_line` is the text of one, `key_or_group` what it sets. A sweep
+  is a `ChoiceSweep`, an `IntervalSweep` or a `RangeSweep`.
 - `get_args_parser` makes the parser of Hydra's flags.
 """
 
