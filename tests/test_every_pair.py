@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from hydra import compose
 from omegaconf import DictConfig, OmegaConf
 
 from src.config.build import build
@@ -20,6 +20,7 @@ from src.config.check import Job, check_jobs
 from src.config.errors import ConfigError
 from src.config.finished import run_config
 from src.config.resolvers import CONF_DIR
+from src.config.when import apply_when
 from tests.test_every_option import OPTIONS
 
 RECIPES = [option for group, option in OPTIONS if group == "experiment"]
@@ -163,12 +164,12 @@ def test_every_when_names_an_option() -> None:
     ],
 )
 def test_a_mistake_in_when_is_told(block: str, words: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def composed(*args: object, **how: object) -> DictConfig:
-        cfg = compose(*args, **how)  # type: ignore[arg-type]
+    def apply(cfg: DictConfig, *args: Any) -> None:
         cfg.when = OmegaConf.create(f"{{{block}}}")
-        return cfg
+        apply_when(cfg, *args)
 
-    monkeypatch.setattr("src.config.check.compose", composed)
+    monkeypatch.setattr("src.config.hydra_private.apply_when", apply)
+    monkeypatch.setattr("src.config.hydra_private._kept", {})
     with pytest.raises(ConfigError) as caught:
         check_jobs([], sweep=False)
     assert words in str(caught.value)

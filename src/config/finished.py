@@ -18,7 +18,7 @@ from src.config.errors import ConfigError, nearest, plain_words
 from src.config.groups import brought_along
 from src.config.hydra_private import loader, parse
 from src.config.latest import LATEST, latest_run
-from src.config.moved import moved
+from src.config.moved import place_now
 from src.config.precision import settle_precision
 from src.config.resolvers import CONF_DIR, READING
 
@@ -140,11 +140,22 @@ def read_config(run_dir: Path) -> DictConfig:
     try:
         text = path.read_text(encoding="utf-8")
         config = OmegaConf.create(text)
+        config = OmegaConf.create(with_new_places(OmegaConf.to_container(config)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(config, DictConfig) or not all(part in config for part in ("data", "model", "module")):
         raise ConfigError(f"{path} is not the configuration of a run: it lacks data, model or module.")
     return config
+
+
+def with_new_places(config: Any) -> Any:
+    """Nested dicts and lists of an older run, with this project's classes by the names they have now."""
+    if isinstance(config, dict):
+        new = {key: with_new_places(value) for key, value in config.items()}
+        if isinstance(target := new.get("_target_"), str):
+            new["_target_"] = place_now(target) or target
+        return new
+    return [*map(with_new_places, config)] if isinstance(config, list) else config
 
 
 def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> None:
@@ -155,8 +166,6 @@ def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> Non
     """
     for name in targets(config):
         if name not in known_targets() and name not in allow:
-            if words_ := moved(name):
-                raise ConfigError(f"the configuration in {run_dir} is of an earlier version: {words_}")
             raise ConfigError(
                 f"the configuration in {run_dir} would call {name}, which no file in conf/ does: nothing "
                 f"was run. If you trust the run, add allow={name}."

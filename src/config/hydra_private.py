@@ -1,6 +1,6 @@
 """All contact with private parts of Hydra, and one composition for each choice of options.
 
-Hydra composes anew whenever it is asked: to learn whether a command is a sweep, to run it, to see that a job
+Hydra composes again whenever it is asked: to learn whether a command is a sweep, to run it, to see that a job
 is legal, to run the job. It takes a tenth of a second each time, nearly all of it to read and merge the YAML
 files. `Loader` takes the place of Hydra's own loader and does that once for each choice of options; values
 such as `optimizer.lr=0.1` are set in a copy. It also sets the values of `when` (see `src.config.when`), which

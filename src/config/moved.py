@@ -7,7 +7,13 @@ SRC = Path(__file__).resolve().parents[1]
 
 
 def moved(target: str) -> str | None:
-    """Say where a class or function of this project is now; None if it is where `target` says, or nowhere.
+    """Say where a class or function of this project is now; None if it is where `target` says, or nowhere."""
+    new = place_now(target)
+    return f"{target} is {new} now: change _target_ where it is set." if new else None
+
+
+def place_now(target: str) -> str | None:
+    """The dotted name that a class or function of this project has now, if it has moved.
 
     Nothing is imported: its name is looked for in the files.
     """
@@ -19,8 +25,7 @@ def moved(target: str) -> str | None:
         return None
     for path in sorted(SRC.rglob("*.py")):
         if defines(path, name):
-            new = ".".join(path.relative_to(SRC.parent).with_suffix("").parts)
-            return f"{target} is {new}.{name} now: change _target_ where it is set."
+            return ".".join([*path.relative_to(SRC.parent).with_suffix("").parts, name])
     return None
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,7 +40,11 @@ def second_process(bench: Bench, variant: list[str], out: Path) -> list[str]:
     with bench.start(out, *ARGS, *variant) as running:
         until(running, lambda: any(out.glob("*/runs/*/metrics.csv")))
         (folder,) = run_folders(out)
-        second = bench.run(out, f"resume={folder}")
+        os.kill(running.pid, signal.SIGSTOP)  # however long the second takes to start
+        try:
+            second = bench.run(out, f"resume={folder}")
+        finally:
+            os.kill(running.pid, signal.SIGCONT)
         first = running.wait()
     lost = [] if (first.code, second.code) == (0, 1) else [f"exit codes {first.code}, {second.code}"]
     if "is being trained in another process: left alone" not in second.stdout + second.stderr:

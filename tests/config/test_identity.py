@@ -7,7 +7,7 @@ import pytest
 from src.config.check import check
 from src.config.checked_json import dump_checked
 from src.config.errors import ConfigError
-from src.config.finished import known_targets
+from src.config.finished import known_targets, read_config
 from src.config.identity import identity, plain, what_matters, without_modules
 from src.config.moved import moved
 from src.config.sweep import begun_before, run_before
@@ -80,3 +80,13 @@ def test_an_old_target_is_answered_with_the_new_one():
         ConfigError, match=r"^model: src.engine.networks.ResNet is src.models.resnet.ResNet now"
     ):
         check([old], sweep=False)
+
+
+def test_the_classes_of_an_older_run_are_found_where_they_are_now(tmp_path):
+    (tmp_path / ".hydra").mkdir()
+    (tmp_path / ".hydra/config.yaml").write_text(
+        "data: {root: '${oc.env:X}'}\nmodule: null\nmodel: {_target_: src.engine.networks.ResNet, x: [{_target_: os.getcwd}]}\n"
+    )
+    found = read_config(tmp_path)
+    assert found.model._target_ == "src.models.resnet.ResNet"
+    assert found.model.x[0]._target_ == "os.getcwd"
