@@ -17,9 +17,9 @@ from src.config.finished import own_arguments
 from src.config.resolvers import new_folder
 from src.signals import Terminated
 
-NOBODY_READS = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
+_NOBODY_READS = 128 + signal.SIGPIPE if hasattr(signal, "SIGPIPE") else 1
 
-Main = Callable[[Sequence[str]], int]
+_Main = Callable[[Sequence[str]], int]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Failed(Exception):
 
 def command(
     help_text: str | Callable[[], str], own: Mapping[str, str] | None, *, flags: Sequence[str] = ()
-) -> Callable[[Callable[[Arguments], int]], Main]:
+) -> Callable[[Callable[[Arguments], int]], _Main]:
     """Make a command, `main(args) -> exit code`, of a function that does its work.
 
     The function checks the arguments first: a `ConfigError` or an `OSError` that it raises is one line and
@@ -52,7 +52,7 @@ def command(
         flags: such as `-m`.
     """
 
-    def decorate(work: Callable[[Arguments], int]) -> Main:
+    def decorate(work: Callable[[Arguments], int]) -> _Main:
         @wraps(work)
         def main(args: Sequence[str]) -> int:
             if "--help" in args or "-h" in args:
@@ -121,7 +121,7 @@ def enter(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
                 sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for Python's own flush at the end
-        code = NOBODY_READS
+        code = _NOBODY_READS
     except KeyboardInterrupt:
         code = 128 + signal.SIGINT
     except Terminated as end:  # it has saved first, if it was training

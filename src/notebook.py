@@ -90,7 +90,7 @@ def train_in(run_dir: Path, experiment: Experiment, **how: Any) -> Path:
     return command.train(cfg, overrides=experiment.overrides, options=experiment.options, **how)
 
 
-class Trained(NamedTuple):
+class _Trained(NamedTuple):
     """A run's network, in evaluation mode, and what its images and answers are.
 
     Args:
@@ -106,7 +106,7 @@ class Trained(NamedTuple):
     std: Tensor
 
 
-def load_run(run_dir: str | Path, *, ckpt: str = "") -> Trained:
+def load_run(run_dir: str | Path, *, ckpt: str = "") -> _Trained:
     """The network of a run, on the CPU.
 
     Args:
@@ -128,7 +128,7 @@ def load_run(run_dir: str | Path, *, ckpt: str = "") -> Trained:
     load_weights(net, content, path)
     facts = data_facts(content, path)
     mean, std = (torch.tensor(facts[key]).view(3, 1, 1) for key in ("mean", "std"))
-    return Trained(net.eval(), facts["class_names"], mean, std)
+    return _Trained(net.eval(), facts["class_names"], mean, std)
 
 
 def show(run_dir: str | Path) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-EXPLAIN = ("python", "-m", "src.explain", "run=latest", "images=0,1,2")
+_EXPLAIN = ("python", "-m", "src.explain", "run=latest", "images=0,1,2")
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="train")
@@ -169,7 +169,7 @@ def fit(
         **({} if keeps else {"enable_checkpointing": False}),  # else Lightning keeps one of its own
     )
     cost = {"num_params": num_params(module.net), "macs": count_macs(module.net, cfg.data.image_size)}
-    summary.update(**cost, device=device_name(trainer), precision=str(trainer.precision))
+    summary.update(**cost, device=_device_name(trainer), precision=str(trainer.precision))
     if trainer.is_global_zero:
         log.info("run folder: %s", shown(Path(summary.path.parent)))
         log.info("device:     %s, precision %s", summary.facts["device"], trainer.precision)
@@ -180,7 +180,7 @@ def fit(
         trainer.fit(module, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
         if test:
             return_freed_memory()  # explanations want tensors of other sizes than training left room for
-            best = best_checkpoint(trainer)
+            best = _best_checkpoint(trainer)
             trainer.test(module, datamodule=datamodule, ckpt_path=best, weights_only=True, verbose=False)
     finally:
         failed = sys.exc_info()[0] is not None
@@ -188,7 +188,7 @@ def fit(
             close(logger, failed=failed)
 
 
-def best_checkpoint(trainer: "L.Trainer") -> str | None:
+def _best_checkpoint(trainer: "L.Trainer") -> str | None:
     """Path of the best weights by a monitored metric, if a callback kept any."""
     for callback in trainer.checkpoint_callbacks:
         path = str(getattr(callback, "best_model_path", ""))
@@ -197,7 +197,7 @@ def best_checkpoint(trainer: "L.Trainer") -> str | None:
     return None
 
 
-def device_name(trainer: "L.Trainer") -> str:
+def _device_name(trainer: "L.Trainer") -> str:
     """Name of the device that trains: the GPU's, or the processor's and its number of cores."""
     import platform
 
@@ -225,7 +225,7 @@ def tell(summary: "Summary", run_dir: Path, output_dir: str) -> None:
     log.info("run folder:  %s", shown(run_dir))
     if not in_sweep() and (run_dir / "checkpoints" / "last.ckpt").is_file():
         typed = [o for o in summary.facts["overrides"] if o.startswith(("paths.output_dir=", "data.root="))]
-        log.info("look closer: %s", shlex.join([*EXPLAIN, *typed]))
+        log.info("look closer: %s", shlex.join([*_EXPLAIN, *typed]))
         log.info("compare:     python -m src.compare %s", shown(Path(output_dir)))
     if any(run_dir.glob("events.out.tfevents.*")):
         log.info("curves:      %s", tensorboard_command(shown(Path(output_dir))))

@@ -36,7 +36,7 @@ def evidence(net: nn.Module, images: Tensor) -> Evidence:
     Raises:
         ValueError: the network does not end in global average pooling and one linear layer.
     """
-    pool, head = pool_and_head(net)
+    pool, head = _pool_and_head(net)
     seen: dict[str, Tensor] = {}
 
     def keep_pooled(_pool: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -53,11 +53,11 @@ def evidence(net: nn.Module, images: Tensor) -> Evidence:
         for handle in handles:
             handle.remove()
     if not torch.equal(seen["pooled"].flatten(1), seen["head_input"]) or logits is not seen["head_output"]:
-        raise ValueError(without_head(net, "something lies between or after them"))
+        raise ValueError(_without_head(net, "something lies between or after them"))
     return Evidence(logits, evidence_maps(seen["features"], head.weight.detach()))
 
 
-def pool_and_head(net: nn.Module) -> tuple[nn.AdaptiveAvgPool2d, nn.Linear]:
+def _pool_and_head(net: nn.Module) -> tuple[nn.AdaptiveAvgPool2d, nn.Linear]:
     """The network's global average pooling and its last linear layer.
 
     Raises:
@@ -67,11 +67,13 @@ def pool_and_head(net: nn.Module) -> tuple[nn.AdaptiveAvgPool2d, nn.Linear]:
     pools = [m for m in modules if isinstance(m, nn.AdaptiveAvgPool2d) and m.output_size in (1, (1, 1))]
     heads = [m for m in modules if isinstance(m, nn.Linear)]
     if not pools or not heads:
-        raise ValueError(without_head(net, "it has no AdaptiveAvgPool2d(1)" if heads else "it has no Linear"))
+        raise ValueError(
+            _without_head(net, "it has no AdaptiveAvgPool2d(1)" if heads else "it has no Linear")
+        )
     return pools[-1], heads[-1]
 
 
-def without_head(net: nn.Module, why: str) -> str:
+def _without_head(net: nn.Module, why: str) -> str:
     return (
         f"evidence maps need a network that ends in global average pooling and one linear layer: "
         f"{type(net).__name__} does not ({why}). Grad-CAM works for it."

@@ -36,12 +36,12 @@ def grad_cam(net: nn.Module, images: Tensor, targets: Tensor, layers: Sequence[s
         names = list(activations)
         gradients = torch.autograd.grad(score, [activations[name] for name in names])
         return {
-            name: weighted_sum(activations[name].detach(), gradient)
+            name: _weighted_sum(activations[name].detach(), gradient)
             for name, gradient in zip(names, gradients, strict=True)
         }
 
 
-def weighted_sum(activations: Tensor, gradients: Tensor) -> Tensor:
+def _weighted_sum(activations: Tensor, gradients: Tensor) -> Tensor:
     """`sum_c mean_hw(gradients_c) activations_c`: (B, C, h, w) twice -> (B, 1, h, w)."""
     weights = gradients.mean(dim=(2, 3), keepdim=True)
     return (weights * activations).sum(dim=1, keepdim=True)

@@ -42,10 +42,10 @@ def health(net: nn.Module, one: Known, two: Known, *, layer: str, seed: int) -> 
     Raises:
         ValueError: from `grad_cam` or `randomized`.
     """
-    maps = layer_maps(net, one.images, one.labels, layer)
-    random_maps = layer_maps(randomized(net, seed=seed), one.images, one.labels, layer)
+    maps = _layer_maps(net, one.images, one.labels, layer)
+    random_maps = _layer_maps(randomized(net, seed=seed), one.images, one.labels, layer)
     size = (one.images.shape[-2], one.images.shape[-1])
-    pairs = torch.cat([layer_maps(net, two.images, labels, layer) for labels in two.labels.unbind(1)], dim=1)
+    pairs = torch.cat([_layer_maps(net, two.images, labels, layer) for labels in two.labels.unbind(1)], dim=1)
     heat = upsample(F.relu(maps), size)[:, 0]
     return Health(
         pointing_game(heat, one.masks),
@@ -55,7 +55,7 @@ def health(net: nn.Module, one: Known, two: Known, *, layer: str, seed: int) -> 
     )
 
 
-def layer_maps(net: nn.Module, images: Tensor, targets: Tensor, layer: str) -> Tensor:
+def _layer_maps(net: nn.Module, images: Tensor, targets: Tensor, layer: str) -> Tensor:
     """Grad-CAM of one layer, signed: (N, 1, h, w), on the CPU."""
     chunks = zip(torch.split(images, CHUNK), torch.split(targets, CHUNK), strict=True)
     return torch.cat([grad_cam(net, x, k, [layer])[layer].float().cpu() for x, k in chunks])

@@ -53,11 +53,11 @@ def signed(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 def color(values: Tensor, name: str) -> Tensor:
     """(..., H, W) in [0, 1] -> (..., 3, H, W) by matplotlib's color map `name`."""
-    return color_table(name)[(values.clamp(0, 1) * 255).round().long().cpu()].movedim(-1, -3)
+    return _color_table(name)[(values.clamp(0, 1) * 255).round().long().cpu()].movedim(-1, -3)
 
 
 @cache
-def color_table(name: str) -> Tensor:
+def _color_table(name: str) -> Tensor:
     """(256, 3) float32."""
     return torch.tensor(matplotlib.colormaps[name](range(256)), dtype=torch.float32)[:, :3]
 

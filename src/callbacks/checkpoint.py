@@ -51,7 +51,7 @@ class RunCheckpoint(ModelCheckpoint):
         old_best = new_best if new_best.is_file() else Path(state_dict["best_model_path"])
         kept = {}
         if self.monitor and old_best.is_file():
-            copy_once(old_best, new_best)
+            _copy_once(old_best, new_best)
             score = state_dict["best_model_score"]
             kept = {
                 "best_model_score": score,
@@ -105,10 +105,10 @@ class LastCheckpoint(RunCheckpoint):
     ) -> None:
         if batch_idx % trainer.accumulate_grad_batches:
             return
-        asked = any_rank(trainer, self.held.number is not None)
+        asked = _any_rank(trainer, self.held.number is not None)
         # A run of a few batches over and over has Lightning's own order, which cannot continue in its middle
         within = batch_idx > 0 and not trainer.overfit_batches  # type: ignore[attr-defined]
-        if within and (asked or any_rank(trainer, self.is_due(trainer))):
+        if within and (asked or _any_rank(trainer, self.is_due(trainer))):
             self.save_within(trainer)
         if asked:
             self.leave(trainer)
@@ -146,7 +146,7 @@ class LastCheckpoint(RunCheckpoint):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         super().on_train_end(trainer, pl_module)
         self.release.close()
-        if any_rank(trainer, self.held.number is not None):
+        if _any_rank(trainer, self.held.number is not None):
             self.leave(trainer)
 
     def on_exception(
@@ -168,13 +168,13 @@ class LastCheckpoint(RunCheckpoint):
         end(number)
 
 
-def any_rank(trainer: L.Trainer, here: bool) -> bool:
+def _any_rank(trainer: L.Trainer, here: bool) -> bool:
     """Whether one of the run's processes says so: all must do the same."""
     return trainer.strategy.reduce_boolean_decision(here, all=False) if trainer.world_size > 1 else here
 
 
 @rank_zero_only
-def copy_once(source: Path, target: Path) -> None:
+def _copy_once(source: Path, target: Path) -> None:
     if source.resolve() != target.resolve():
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)

@@ -14,7 +14,7 @@ from src.metrics.errors import Pair, PerClass, confused_pairs, confusion_matrix,
 
 log = logging.getLogger(__name__)
 
-MAX_LINES = 20  # classes on the terminal
+_MAX_LINES = 20  # classes on the terminal
 
 
 @dataclass(kw_only=True)
@@ -43,8 +43,10 @@ class Confusion(View):
             picture = packed(as_image(figure))
             seen.add_image(name, picture)
             save(picture, Path(self.folder), name)
-        seen.add_text("confused_pairs", pairs_table(confused_pairs(matrix, self.num_pairs), seen.class_names))
-        seen.add_text("per_class", per_class_table(scores, seen.class_names))
+        seen.add_text(
+            "confused_pairs", _pairs_table(confused_pairs(matrix, self.num_pairs), seen.class_names)
+        )
+        seen.add_text("per_class", _per_class_table(scores, seen.class_names))
         log.info("\n%s", accuracy_by_class(scores, seen.class_names))
 
 
@@ -52,15 +54,15 @@ def accuracy_by_class(scores: PerClass, class_names: Sequence[str]) -> str:
     """One line a class, the lowest accuracy first; of many classes the lowest ones."""
     order = np.argsort(scores.recall, kind="stable")  # NaN, a class without images, is last
     lines = [f"accuracy by class ({scores.num_images.sum():,} images)"]
-    for k in order[:MAX_LINES]:
+    for k in order[:_MAX_LINES]:
         share = "-" if np.isnan(scores.recall[k]) else f"{scores.recall[k]:.1%}"
         lines.append(f"  {class_names[k]:<24} {share:>6}")
-    if len(order) > MAX_LINES:
-        lines.append(f"  and {len(order) - MAX_LINES} more classes, none lower: per_class in TensorBoard")
+    if len(order) > _MAX_LINES:
+        lines.append(f"  and {len(order) - _MAX_LINES} more classes, none lower: per_class in TensorBoard")
     return "\n".join(lines)
 
 
-def pairs_table(pairs: Sequence[Pair], class_names: Sequence[str]) -> str:
+def _pairs_table(pairs: Sequence[Pair], class_names: Sequence[str]) -> str:
     """Markdown, a row a pair."""
     if not pairs:
         return "No mistakes."
@@ -71,7 +73,7 @@ def pairs_table(pairs: Sequence[Pair], class_names: Sequence[str]) -> str:
     return "\n".join(rows)
 
 
-def per_class_table(scores: PerClass, class_names: Sequence[str]) -> str:
+def _per_class_table(scores: PerClass, class_names: Sequence[str]) -> str:
     """Markdown, a row a class; a dash where a score has no meaning."""
     rows = ["| class | images | precision | recall | F1 |", "|---|---:|---:|---:|---:|"]
     for name, count, *values in zip(class_names, *scores, strict=True):

@@ -16,12 +16,12 @@ from src.metrics.health import dead_shares, is_chance, is_lost_in_validation, st
 log = logging.getLogger(__name__)
 
 LARGE, SMALL = 1e-1, 1e-6  # ||dw|| / ||w||: a step that replaces weights, and one that leaves them
-SATURATED = 0.9  # share of a gradient's values that clipping changes
+_SATURATED = 0.9  # share of a gradient's values that clipping changes
 LONG = 5  # of the update monitor's measurements, one after the other
-ENOUGH = 10  # steps after which a network is expected to know something
+_ENOUGH = 10  # steps after which a network is expected to know something
 FEW = 16  # images
-FAST = 0.5  # momentum of BatchNorm's running statistics in short runs
-NEAR_TOP = 0.1  # of the schedule's highest rate: at its ends, steps are meant to be small
+_FAST = 0.5  # momentum of BatchNorm's running statistics in short runs
+_NEAR_TOP = 0.1  # of the schedule's highest rate: at its ends, steps are meant to be small
 
 
 class Guards(L.Callback):
@@ -39,7 +39,7 @@ class Guards(L.Callback):
         self.every_n_steps, self.dead_share = every_n_steps, dead_share
         self.told: set[str] = set()
         self.images: Tensor | None = None
-        self.noted: Noted | None = None
+        self.noted: _Noted | None = None
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -48,14 +48,14 @@ class Guards(L.Callback):
             self.images = batch[0]
         if batch_idx % self.every_n_steps == 0:
             if self.noted:
-                must_be_finite(self.noted.loss(), trainer, self.noted.step)
-            self.noted = Noted(outputs["loss"], trainer.global_step)
+                _must_be_finite(self.noted.loss(), trainer, self.noted.step)
+            self.noted = _Noted(outputs["loss"], trainer.global_step)
             for monitor in trainer.callbacks:  # type: ignore[attr-defined]
                 if isinstance(monitor, UpdateMonitor):
                     # Muon's, and meant to be large: rescaling keeps the weights from being lost in them
                     rescaled = bool(trainer.optimizers[0].defaults.get("normalize"))
                     self.look_at_updates(
-                        monitor.rows, asked_for(trainer), large=math.inf if rescaled else LARGE
+                        monitor.rows, _asked_for(trainer), large=math.inf if rescaled else LARGE
                     )
 
     def look_at_updates(self, rows: Mapping[str, list[Row]], top: float, *, large: float = LARGE) -> None:
@@ -67,7 +67,7 @@ class Guards(L.Callback):
             large: a relative update from which one is told.
         """
         for name, found in rows.items():
-            updates = [row.update for row in found[-LONG:] if row.lr >= NEAR_TOP * top]
+            updates = [row.update for row in found[-LONG:] if row.lr >= _NEAR_TOP * top]
             if name != ALL and steadily(updates, large, math.inf, LONG):
                 self.tell(
                     "large",
@@ -80,7 +80,7 @@ class Guards(L.Callback):
                     f"hint: a step changes {name} by {updates[-1]:.1g} of its length, and has for {LONG} "
                     f"measurements: it hardly learns. optimizer.lr={top * 10:g} usually helps.",
                 )
-        if steadily([row.clipped for row in rows.get(ALL, [])[-LONG:]], SATURATED, math.inf, LONG):
+        if steadily([row.clipped for row in rows.get(ALL, [])[-LONG:]], _SATURATED, math.inf, LONG):
             share = rows[ALL][-1].clipped
             self.tell(
                 "clipped",
@@ -91,26 +91,26 @@ class Guards(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Before checkpoints are saved: weights of a broken epoch must not replace good ones."""
         metrics, self.noted = trainer.callback_metrics, None
-        must_be_finite(float(metrics.get("train/loss", torch.tensor(0.0))), trainer, trainer.global_step)
+        _must_be_finite(float(metrics.get("train/loss", torch.tensor(0.0))), trainer, trainer.global_step)
         num_classes = trainer.datamodule.num_classes  # type: ignore[attr-defined]
         accuracy = float(metrics.get("train/acc", torch.tensor(1.0)))
-        if trainer.global_step >= ENOUGH and is_chance(accuracy, num_classes):
+        if trainer.global_step >= _ENOUGH and is_chance(accuracy, num_classes):
             self.tell(
                 "chance",
                 f"hint: after epoch {trainer.current_epoch + 1} training accuracy is {accuracy:.1%}, no "
-                f"better than guessing among {num_classes} classes. optimizer.lr={asked_for(trainer):g} is "
+                f"better than guessing among {num_classes} classes. optimizer.lr={_asked_for(trainer):g} is "
                 f"too large if the loss jumps about, too small if it hardly moves: try a tenth, or ten times "
                 f"as much.",
             )
         val_loss, train_loss = (float(metrics.get(f"{part}/loss", math.nan)) for part in ("val", "train"))
         momenta = [m.momentum for m in pl_module.modules() if isinstance(m, nn.BatchNorm2d) and m.momentum]
         if momenta and is_lost_in_validation(val_loss, train_loss, num_classes):
-            faster = f"norm.momentum={FAST:g} (now {momenta[0]:g}), " if momenta[0] < FAST else ""
+            faster = f"norm.momentum={_FAST:g} (now {momenta[0]:g}), " if momenta[0] < _FAST else ""
             self.tell(
                 "statistics",
                 f"hint: validation loss is {val_loss:.1f}, training loss {train_loss:.1f}: the running "
                 f"statistics of BatchNorm lag behind the weights. Try {faster}a smaller optimizer.lr "
-                f"(now {asked_for(trainer):g}) or more steps in an epoch.",
+                f"(now {_asked_for(trainer):g}) or more steps in an epoch.",
             )
         if self.images is not None and trainer.is_global_zero:
             self.look_for_dead_units(pl_module.net, self.images)  # type: ignore[arg-type]
@@ -118,9 +118,9 @@ class Guards(L.Callback):
 
     def look_for_dead_units(self, net: nn.Module, images: Tensor) -> None:
         """What is zero on a whole batch is zero on its first images: mostly it is enough to look at them."""
-        if "dead" in self.told or most_dead(net, images[:FEW])[1] <= self.dead_share:
+        if "dead" in self.told or _most_dead(net, images[:FEW])[1] <= self.dead_share:
             return
-        layer, share = most_dead(net, images)
+        layer, share = _most_dead(net, images)
         if share > self.dead_share:
             self.tell(
                 "dead",
@@ -136,12 +136,12 @@ class Guards(L.Callback):
         self.told.add(kind)
 
 
-def most_dead(net: nn.Module, images: Tensor) -> tuple[str, float]:
+def _most_dead(net: nn.Module, images: Tensor) -> tuple[str, float]:
     """The ReLU with the greatest share of channels that are 0 on all images, and that share."""
     return max(dead_shares(net, images).items(), key=lambda item: item[1], default=("", -math.inf))
 
 
-class Noted:
+class _Noted:
     """A batch's loss on its way from the device, and the number of steps until it.
 
     `float` of a tensor on a GPU waits for everything that the GPU has been given since, not for it alone.
@@ -160,7 +160,7 @@ class Noted:
         return float(self.value)
 
 
-def must_be_finite(loss: float, trainer: L.Trainer, step: int) -> None:
+def _must_be_finite(loss: float, trainer: L.Trainer, step: int) -> None:
     """Stop the run where its loss, that of `step` or of the epoch that ends there, is no number.
 
     Raises:
@@ -169,13 +169,13 @@ def must_be_finite(loss: float, trainer: L.Trainer, step: int) -> None:
     if not math.isfinite(loss):
         raise ValueError(
             f"training has diverged: the loss is {loss} in epoch {trainer.current_epoch + 1}, step "
-            f"{step}. Try a tenth of optimizer.lr={asked_for(trainer):g}, a warm-up "
+            f"{step}. Try a tenth of optimizer.lr={_asked_for(trainer):g}, a warm-up "
             f"(scheduler=onecycle) or clipping (trainer.gradient_clip_val=0.1). Checkpoints of the epochs "
             f"before are kept."
         )
 
 
-def asked_for(trainer: L.Trainer) -> float:
+def _asked_for(trainer: L.Trainer) -> float:
     """The learning rate of the configuration: what a schedule starts from, or rises to."""
     optimizer = trainer.optimizers[0]
     return float(optimizer.param_groups[0].get("max_lr", optimizer.defaults["lr"]))

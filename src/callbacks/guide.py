@@ -5,7 +5,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from src.callbacks.board import board_step, boards
 
-LAYOUT = {
+_LAYOUT = {
     "1 learning": {
         "accuracy": ["Multiline", ["train/acc", "val/acc"]],
         "loss": ["Multiline", ["train/loss$", "val/loss"]],
@@ -22,7 +22,7 @@ LAYOUT = {
     "4 speed": {"images a second": ["Multiline", ["train/images_per_second"]]},
 }
 
-PAGES = """\
+_PAGES = """\
 # What is where
 
 | page | what it shows |
@@ -75,5 +75,5 @@ class Guide(L.Callback):
             return
         self.written = True
         for writer in boards(trainer):
-            writer.add_text("guide", PAGES, board_step(trainer))
-            writer.add_custom_scalars(LAYOUT)
+            writer.add_text("guide", _PAGES, board_step(trainer))
+            writer.add_custom_scalars(_LAYOUT)

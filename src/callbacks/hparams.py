@@ -8,7 +8,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from src.runs.summary import Summary
 
-METRICS = {
+_METRICS = {
     "best/val_acc": "val/acc",
     "best/test_acc": "test/acc",
     "best/test_loss": "test/loss",
@@ -40,7 +40,7 @@ class HparamsTab(L.Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         facts = self.summary.facts
-        metrics = {name: facts[key] for name, key in METRICS.items() if facts.get(key) is not None}
+        metrics = {name: facts[key] for name, key in _METRICS.items() if facts.get(key) is not None}
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.log_hyperparams(self.row(), metrics, step=trainer.global_step)

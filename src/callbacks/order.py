@@ -15,11 +15,11 @@ FIRST = (
     UpdateMonitor,  # measures the step, on which Guards comments
 )
 # Those before it see training's weights after a step, and the average throughout a validation
-LAST = (WeightAverage,)
+_LAST = (WeightAverage,)
 
 
 def in_order(callbacks: Iterable[L.Callback]) -> list[L.Callback]:
-    """`FIRST`, then the others as they come, then `LAST`; Lightning itself puts checkpoints after these."""
+    """`FIRST`, then the others as they come, then `_LAST`; Lightning itself puts checkpoints after these."""
     return sorted(callbacks, key=place)
 
 
@@ -27,4 +27,4 @@ def place(callback: L.Callback) -> int:
     for number, kind in enumerate(FIRST):
         if isinstance(callback, kind):
             return number
-    return len(FIRST) + isinstance(callback, LAST)
+    return len(FIRST) + isinstance(callback, _LAST)

@@ -29,7 +29,7 @@ class PredictionsFile(View):
         write_predictions(Path(self.folder) / NAME, seen, seen.class_names, buckets)
         if buckets is not None:
             log.info("mistakes by cause: %s", ", ".join(f"{n} {b}" for b, n in counts(buckets)))
-            seen.add_text("triage", triage_table(buckets))
+            seen.add_text("triage", _triage_table(buckets))
 
 
 def counts(buckets: list[str]) -> list[tuple[str, int]]:
@@ -37,7 +37,7 @@ def counts(buckets: list[str]) -> list[tuple[str, int]]:
     return Counter(bucket for bucket in buckets if bucket).most_common()
 
 
-def triage_table(buckets: list[str]) -> str:
+def _triage_table(buckets: list[str]) -> str:
     """Markdown, a row a bucket."""
     total = sum(n for _, n in counts(buckets))
     rows = ["| bucket | mistakes | share |", "|---|---:|---:|"]

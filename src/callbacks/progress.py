@@ -12,7 +12,7 @@ from src.config.console import shares_terminal
 from src.engine.stage_metrics import StageMetrics
 from src.lightning_private import batches_done, resumes_in_epoch
 
-REDRAW_SECONDS = 0.5  # at least, between two drawings
+_REDRAW_SECONDS = 0.5  # at least, between two drawings
 
 
 class TrainingBar(TQDMProgressBar):
@@ -45,7 +45,7 @@ class TrainingBar(TQDMProgressBar):
         if self.is_disabled:
             return
         now, is_due = time.monotonic(), (batch_idx + 1) % self.refresh_rate == 0
-        if trainer.is_last_batch or (is_due and now - self.drawn >= REDRAW_SECONDS):
+        if trainer.is_last_batch or (is_due and now - self.drawn >= _REDRAW_SECONDS):
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
             self.drawn = now
 

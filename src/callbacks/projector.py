@@ -36,14 +36,14 @@ class Projector(View):
             writer.add_embedding(
                 torch.cat(parts).float().cpu(),
                 metadata=rows,
-                label_img=thumbnails(pictures.permute(0, 3, 1, 2)),
+                label_img=_thumbnails(pictures.permute(0, 3, 1, 2)),
                 global_step=seen.step,
                 tag="test_features",
                 metadata_header=["actual", "predicted", "verdict", "index"],
             )
 
 
-def thumbnails(pictures: Tensor) -> Tensor:
+def _thumbnails(pictures: Tensor) -> Tensor:
     """(N, 3, H, W) uint8 -> [0, 1], made smaller where the sprite of all would exceed 8192 pixels a side."""
     side = int(np.ceil(len(pictures) ** 0.5))
     factor = int(np.ceil(pictures.shape[-1] * side / 8192))

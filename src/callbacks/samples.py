@@ -12,7 +12,7 @@ from torchvision.utils import make_grid
 from src.callbacks.board import add_picture
 from src.drawing.sheet import packed, save
 
-PIXELS = 96  # height and width of an image in the grid
+_PIXELS = 96  # height and width of an image in the grid
 
 
 class TrainingSamples(L.Callback):
@@ -39,7 +39,7 @@ def sample_grid(images_bchw: Tensor, mean: tuple[float, ...], std: tuple[float, 
     """Normalized images -> one (3, height, width) uint8 picture, eight a row, enlarged without smoothing."""
     channels = torch.tensor(mean).view(3, 1, 1), torch.tensor(std).view(3, 1, 1)
     pixels = (images_bchw * channels[1] + channels[0]).clamp(0, 1)
-    factor = max(1, PIXELS // images_bchw.shape[-1])
+    factor = max(1, _PIXELS // images_bchw.shape[-1])
     large = pixels.repeat_interleave(factor, -1).repeat_interleave(factor, -2)
     grid: Tensor = make_grid(large, nrow=8, padding=4, pad_value=1.0)
     return (grid * 255).round().to(torch.uint8)

@@ -91,7 +91,7 @@ class UpdateMonitor(L.Callback):
         if path.is_file():
             kept = rows_before(trainer.global_step, read_rows(path))
             replace_rows(path, [field.name for field in fields(Row)], kept)
-            self.keep([as_row(row) for row in kept])
+            self.keep([_as_row(row) for row in kept])
 
     @rank_zero_only
     def on_before_optimizer_step(
@@ -101,7 +101,7 @@ class UpdateMonitor(L.Callback):
         # are complete, without an AMP scaler's factor, and not yet clipped. Schedules have not moved lr yet.
         if trainer.global_step % self.every_n_steps:
             return
-        named = {name: p for name, p in net_of(pl_module).named_parameters() if p.grad is not None}
+        named = {name: p for name, p in _net_of(pl_module).named_parameters() if p.grad is not None}
         groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
         norms = {name: norm([gradient(p)]) for name, p in named.items()}
         total = math.hypot(*norms.values())
@@ -124,7 +124,7 @@ class UpdateMonitor(L.Callback):
         if not self.before:
             return
         if self.invariant is None:
-            self.invariant = scale_invariant(net_of(pl_module), batch[0].shape[1:])
+            self.invariant = scale_invariant(_net_of(pl_module), batch[0].shape[1:])
         rows = list(measured(self.before, self.invariant, board_step(trainer)))
         self.before = {}
         self.keep(rows)
@@ -142,7 +142,7 @@ class UpdateMonitor(L.Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not self.histograms:
             return
-        for name, p in net_of(pl_module).named_parameters():
+        for name, p in _net_of(pl_module).named_parameters():
             for kind, values in (("weights", p.detach()), ("gradients", p.grad)):
                 finite = torch.empty(0) if values is None else values[values.isfinite()]
                 if p.ndim >= 2 and len(finite):  # TensorBoard raises at nothing to count
@@ -164,7 +164,7 @@ class UpdateMonitor(L.Callback):
         add_picture(trainer, "train/updates", picture)
 
 
-def net_of(pl_module: L.LightningModule) -> nn.Module:
+def _net_of(pl_module: L.LightningModule) -> nn.Module:
     """The network inside the module: its parameters have names without `net.`."""
     net: nn.Module = pl_module.net  # type: ignore[assignment]
     return net
@@ -184,11 +184,11 @@ def measured(before: dict[str, Before], invariant: set[str], step: int) -> Itera
     """A row for each weight tensor, then one for all parameters, from the weights as they are now."""
     for name, b in before.items():
         if b.weights.ndim >= 2:
-            yield row_of(step, layer(name), [b], b.equilibrium if layer(name) in invariant else None)
-    yield row_of(step, ALL, list(before.values()), None)
+            yield _row_of(step, layer(name), [b], b.equilibrium if layer(name) in invariant else None)
+    yield _row_of(step, ALL, list(before.values()), None)
 
 
-def row_of(step: int, name: str, parts: list[Before], line: float | None) -> Row:
+def _row_of(step: int, name: str, parts: list[Before], line: float | None) -> Row:
     old, new = [b.weights for b in parts], [b.parameter.detach() for b in parts]
     sizes = [b.weights.numel() for b in parts]
     return Row(
@@ -216,7 +216,7 @@ def scalars(row: Row) -> dict[str, float]:
     return found
 
 
-def as_row(line: dict[str, str]) -> Row:
+def _as_row(line: dict[str, str]) -> Row:
     """A line of the file, read back."""
     step, name, *values = (line[field.name] for field in fields(Row))
     return Row(int(step), name, *(float(value) if value else None for value in values))  # type: ignore[arg-type]

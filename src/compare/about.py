@@ -18,12 +18,12 @@ SWEEP = "multirun.yaml"  # Hydra leaves it in a sweep's folder
 def commands(runs: Sequence[Run]) -> list[str]:
     """What was typed, each once: the sweep's command where a run is of a sweep."""
     folders = dict.fromkeys(run.folder.parent for run in runs)
-    sweeps = {folder: command for folder in folders if (command := sweep_command(folder / SWEEP))}
+    sweeps = {folder: command for folder in folders if (command := _sweep_command(folder / SWEEP))}
     typed = [sweeps.get(run.folder.parent) or run.summary.command for run in runs]
     return [command for command in dict.fromkeys(typed) if command]
 
 
-def sweep_command(path: Path) -> str | None:
+def _sweep_command(path: Path) -> str | None:
     """The command of a sweep; None without its file, or where that does not say."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -20,7 +20,7 @@ from src.runs.summary import one_line
 
 SHOWN = 8  # variants beside each other
 # What of a run's configuration says which images it is tested on
-TEST_SET = ("data.source.", "data.root", "data.image_size")
+_TEST_SET = ("data.source.", "data.root", "data.image_size")
 
 
 class Choice(NamedTuple):
@@ -99,7 +99,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class ImageGroup:
+class _ImageGroup:
     """Images of one kind: see `Choice`; `alone` is the place of a variant."""
 
     alone: int | None
@@ -114,7 +114,7 @@ class Atlas:
 
     variants: Sequence[Variant] = ()
     runs: Sequence[Run] = ()
-    shelves: Sequence[ImageGroup] = ()
+    shelves: Sequence[_ImageGroup] = ()
     notes: Sequence[str] = field(default_factory=list)
 
 
@@ -161,10 +161,10 @@ def same_test_set(found: Sequence[tuple[Variant, list[SavedPredictions]]]) -> bo
 
 def test_set(run: Run) -> dict[str, object]:
     """What says which images a run is tested on."""
-    return {key: value for key, value in run.config.items() if key.startswith(TEST_SET)}
+    return {key: value for key, value in run.config.items() if key.startswith(_TEST_SET)}
 
 
-def shelf(choice: Choice, said: Sequence[SavedPredictions]) -> ImageGroup:
+def shelf(choice: Choice, said: Sequence[SavedPredictions]) -> _ImageGroup:
     """A kind of images with what the representatives said about them."""
     rows = []
     for k in choice.images.tolist():
@@ -178,4 +178,4 @@ def shelf(choice: Choice, said: Sequence[SavedPredictions]) -> ImageGroup:
             for one in said
         ]
         rows.append(Row(k, said[0].class_names[said[0].labels[k]], cells))
-    return ImageGroup(choice.alone, choice.right, choice.num_images, rows)
+    return _ImageGroup(choice.alone, choice.right, choice.num_images, rows)

@@ -38,7 +38,7 @@ def illustrate(atlas: Atlas) -> Atlas:
     rows = {row.index: row for shelf in atlas.shelves for row in shelf.rows}
     notes = list(atlas.notes)
     try:
-        pictures = test_images(atlas.runs, rows)
+        pictures = _test_images(atlas.runs, rows)
     except Exception as error:  # a report is made of what is there
         return replace(atlas, notes=[*notes, f"No pictures: {one_line(error)}"])
     seen: list[dict[int, bytes]] = []
@@ -59,7 +59,7 @@ def illustrate(atlas: Atlas) -> Atlas:
     return replace(atlas, shelves=shelves, notes=notes)
 
 
-def test_images(runs: Sequence[Run], rows: Mapping[int, Row]) -> dict[int, Picture]:
+def _test_images(runs: Sequence[Run], rows: Mapping[int, Row]) -> dict[int, Picture]:
     """The images of these rows of the test set, read as the first run says whose folder has all it takes.
 
     Raises:
@@ -68,13 +68,13 @@ def test_images(runs: Sequence[Run], rows: Mapping[int, Row]) -> dict[int, Pictu
     *others, last = runs
     for run in others:
         try:
-            return test_images_of(run, rows)
+            return _test_images_of(run, rows)
         except Exception:  # another run may have what is missing here
             continue
-    return test_images_of(last, rows)
+    return _test_images_of(last, rows)
 
 
-def test_images_of(run: Run, rows: Mapping[int, Row]) -> dict[int, Picture]:
+def _test_images_of(run: Run, rows: Mapping[int, Row]) -> dict[int, Picture]:
     """The images of these rows of a run's test set; nothing is downloaded.
 
     Raises:
@@ -86,11 +86,11 @@ def test_images_of(run: Run, rows: Mapping[int, Row]) -> dict[int, Picture]:
     checkpoint = checkpoint_of(run.folder, "")
     facts = data_facts(load_checkpoint(checkpoint), checkpoint)
     pictures = dict(zip(rows, read_test_images(build(cfg.data), list(rows), facts), strict=True))
-    refuse_others(pictures, rows, facts)
+    _refuse_others(pictures, rows, facts)
     return pictures
 
 
-def refuse_others(pictures: Mapping[int, Picture], rows: Mapping[int, Row], facts: dict[str, Any]) -> None:
+def _refuse_others(pictures: Mapping[int, Picture], rows: Mapping[int, Row], facts: dict[str, Any]) -> None:
     """Compare the images' labels with those that the runs met.
 
     Raises:

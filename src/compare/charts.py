@@ -17,17 +17,17 @@ from src.compare.histories import Band, History, Series, against, band, from_row
 # light page, and with grey. Further variants take the colors again, with another dash.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C8C8C")
 DASHES = ("solid", "dash", "dot")
-BAND = 0.2  # opacity
-POINTS = 300  # of a line
-Units = Sequence[tuple[float, str]]  # the size of a unit, and its name; large ones first
-TIMES: Units = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
-COMPUTE: Units = ((1.0, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))
+_BAND = 0.2  # opacity
+_POINTS = 300  # of a line
+_Units = Sequence[tuple[float, str]]  # the size of a unit, and its name; large ones first
+TIMES: _Units = ((3600.0, "h"), (60.0, "min"), (1.0, "s"))
+_COMPUTE: _Units = ((1.0, "PFLOP"), (1e-3, "TFLOP"), (1e-6, "GFLOP"))
 
 # Under a chart
 TRAIN = "Mean over an epoch of augmented images, while the weights change."
-TIME = "Seeds at the same epoch stand at their mean time, without validation, on the machine that trained."
+_TIME = "Seeds at the same epoch stand at their mean time, without validation, on the machine that trained."
 FLOP = "Floating-point operations on all images seen: 6 for each MAC, 2 forward and 4 backward."
-RATE = "Variants with one schedule coincide: the better one is on top."
+_RATE = "Variants with one schedule coincide: the better one is on top."
 
 
 class Line(NamedTuple):
@@ -48,7 +48,7 @@ def dash(rank: int) -> str:
     return DASHES[rank // len(COLORS) % len(DASHES)]
 
 
-def comparison_figure(
+def _comparison_figure(
     lines: Sequence[Line],
     *,
     x: str,
@@ -74,7 +74,7 @@ def comparison_figure(
     furthest = max((value for line in lines for value in line.band.x), default=0.0)
     for line in from_last:
         if line.band.low != line.band.high:
-            figure.add_trace(band_area(line, scale))
+            figure.add_trace(_band_area(line, scale))
     for line in from_last:
         full, name = line.band, escape(line.name)
         values, low, high = (short(column, scale) for column in (full.mean, full.low, full.high))
@@ -125,14 +125,14 @@ def short(values: Sequence[float], scale: float) -> list[float]:
     return [float(f"{value * scale:.5g}") for value in values]
 
 
-def band_area(line: Line, scale: float) -> go.Scatter:
+def _band_area(line: Line, scale: float) -> go.Scatter:
     """The area between lowest and highest: once forth, once back."""
     full, (red, green, blue) = line.band, bytes.fromhex(color(line.rank)[1:])
     return go.Scatter(
         x=full.x + full.x[::-1],
         y=short(full.high + full.low[::-1], scale),
         fill="toself",
-        fillcolor=f"rgba({red},{green},{blue},{BAND})",
+        fillcolor=f"rgba({red},{green},{blue},{_BAND})",
         line={"width": 0},
         mode="lines",
         hoverinfo="skip",
@@ -142,7 +142,7 @@ def band_area(line: Line, scale: float) -> go.Scatter:
 
 
 @dataclass(frozen=True)
-class Chart:
+class _Chart:
     """A figure under its title, with a line that says how to read it."""
 
     title: str
@@ -163,20 +163,22 @@ class VariantHistory:
         return band([history.epochs.get(metric, {}) for history in self.histories])
 
     def line(self, full: Band) -> Line:
-        return Line(self.name, self.rank, thinned(full, POINTS))
+        return Line(self.name, self.rank, thinned(full, _POINTS))
 
     def steps(self, of: Callable[[History], Series]) -> Band:
         """A quantity by optimizer step."""
         return band([of(history) for history in self.histories])
 
 
-def learning_curves(told: Sequence[VariantHistory]) -> list[Chart]:
+def learning_curves(told: Sequence[VariantHistory]) -> list[_Chart]:
     """Accuracy and loss of validation and training by epoch."""
     return drawn(
-        Chart("Validation accuracy", by_epoch(told, "val/acc", "accuracy (%)", scale=100, form=".2f")),
-        Chart("Validation loss", by_epoch(told, "val/loss", "cross-entropy (nats)")),
-        Chart("Training accuracy", by_epoch(told, "train/acc", "accuracy (%)", scale=100, form=".2f"), TRAIN),
-        Chart("Training loss", by_epoch(told, "train/loss", "training loss"), TRAIN),
+        _Chart("Validation accuracy", by_epoch(told, "val/acc", "accuracy (%)", scale=100, form=".2f")),
+        _Chart("Validation loss", by_epoch(told, "val/loss", "cross-entropy (nats)")),
+        _Chart(
+            "Training accuracy", by_epoch(told, "train/acc", "accuracy (%)", scale=100, form=".2f"), TRAIN
+        ),
+        _Chart("Training loss", by_epoch(told, "train/loss", "training loss"), TRAIN),
     )
 
 
@@ -184,48 +186,50 @@ def by_epoch(
     told: Sequence[VariantHistory], metric: str, y: str, *, scale: float = 1.0, form: str = ".4g"
 ) -> go.Figure:
     lines = [one.line(one.epochs(metric)) for one in told]
-    return comparison_figure(lines, x="epochs done", y=y, scale=scale, form=form, whole=True)
+    return _comparison_figure(lines, x="epochs done", y=y, scale=scale, form=form, whole=True)
 
 
-def cost_charts(told: Sequence[VariantHistory]) -> list[Chart]:
+def cost_charts(told: Sequence[VariantHistory]) -> list[_Chart]:
     """Validation accuracy against training time and against training compute."""
     seconds = [one.epochs("train/seconds") for one in told]
     pflop = [one.epochs("pflop") for one in told]
     return drawn(
-        Chart("Accuracy against training time", by_cost(told, seconds, "training time", TIMES), TIME),
-        Chart("Accuracy against training compute", by_cost(told, pflop, "training compute", COMPUTE), FLOP),
+        _Chart("Accuracy against training time", _by_cost(told, seconds, "training time", TIMES), _TIME),
+        _Chart(
+            "Accuracy against training compute", _by_cost(told, pflop, "training compute", _COMPUTE), FLOP
+        ),
     )
 
 
-def by_cost(told: Sequence[VariantHistory], costs: Sequence[Band], x: str, units: Units) -> go.Figure:
-    size, unit = unit_for(max((value for cost in costs for value in cost.mean), default=0.0), units)
+def _by_cost(told: Sequence[VariantHistory], costs: Sequence[Band], x: str, units: _Units) -> go.Figure:
+    size, unit = _unit_for(max((value for cost in costs for value in cost.mean), default=0.0), units)
     lines = [
         one.line(against(one.epochs("val/acc"), scaled(cost, 1 / size)))
         for one, cost in zip(told, costs, strict=True)
     ]
-    return comparison_figure(lines, x=f"{x} ({unit})", y="validation accuracy (%)", scale=100, form=".2f")
+    return _comparison_figure(lines, x=f"{x} ({unit})", y="validation accuracy (%)", scale=100, form=".2f")
 
 
-def step_charts(told: Sequence[VariantHistory]) -> list[Chart]:
+def step_charts(told: Sequence[VariantHistory]) -> list[_Chart]:
     """Learning rate and size of the weight updates by step."""
     rates = [one.line(one.steps(lambda history: history.lr)) for one in told]
     updates = [one.line(positive(one.steps(lambda history: history.updates))) for one in told]
     return drawn(
-        Chart("Learning rate", comparison_figure(rates, x="optimizer step", y="learning rate"), RATE),
-        Chart(
+        _Chart("Learning rate", _comparison_figure(rates, x="optimizer step", y="learning rate"), _RATE),
+        _Chart(
             "Size of the weight updates",
-            comparison_figure(updates, x="optimizer step", y="‖Δw‖ / ‖w‖", form=".3e", log=True),
+            _comparison_figure(updates, x="optimizer step", y="‖Δw‖ / ‖w‖", form=".3e", log=True),
             "Of all parameters as one vector, in one step. Steps with a learning rate of 0 are left out.",
         ),
     )
 
 
-def drawn(*charts: Chart) -> list[Chart]:
+def drawn(*charts: _Chart) -> list[_Chart]:
     """The charts that have something to show."""
     return [chart for chart in charts if any(len(trace.x) for trace in chart.figure.data)]
 
 
-def unit_for(largest: float, units: Units) -> tuple[float, str]:
+def _unit_for(largest: float, units: _Units) -> tuple[float, str]:
     """(size of a unit, its name): the largest unit that goes at least once into the largest value."""
     return next((unit for unit in units if largest >= unit[0]), units[-1])
 

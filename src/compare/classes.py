@@ -8,12 +8,12 @@ import numpy as np
 from src.metrics.errors import confused_pairs
 from src.metrics.predictions import SavedPredictions, class_accuracy, total_confusion
 
-CLASSES = 20  # rows shown of a dataset with more classes
+_CLASSES = 20  # rows shown of a dataset with more classes
 PAIRS = 5  # confusions shown of a variant
 
 
 @dataclass(frozen=True)
-class Difference:
+class _Difference:
     """Accuracy on a class, and how much above the leader's it is, both in percent of the class's images.
 
     `share` is the difference's size, 0 to 100, beside the largest one in the table.
@@ -25,11 +25,11 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class ClassTable:
+class _ClassTable:
     """A row of differences for each class, the leader's first; the classes are those that differ most."""
 
     names: Sequence[str]
-    rows: Sequence[Sequence[Difference]]
+    rows: Sequence[Sequence[_Difference]]
     num_classes: int
 
 
@@ -42,7 +42,7 @@ class Confusion:
     share: float
 
 
-def class_table(variants: Sequence[Sequence[SavedPredictions]]) -> ClassTable:
+def class_table(variants: Sequence[Sequence[SavedPredictions]]) -> _ClassTable:
     """Accuracy by class of each variant's runs together, beside that of the first variant."""
     names = class_names(variants)
     percent = 100 * np.stack(
@@ -50,17 +50,17 @@ def class_table(variants: Sequence[Sequence[SavedPredictions]]) -> ClassTable:
     )  # (V, K)
     points = percent - percent[0]
     spread = np.nan_to_num(np.ptp(percent, axis=0), nan=-1.0)  # a class without images comes last
-    kept = np.sort(np.argsort(-spread, kind="stable")[:CLASSES])
+    kept = np.sort(np.argsort(-spread, kind="stable")[:_CLASSES])
     kept = kept[spread[kept] >= 0]
     largest = max(np.abs(points[:, kept]).max(initial=0.0), 1e-9)
     rows = [
         [
-            Difference(float(a), float(p), float(100 * abs(p) / largest))
+            _Difference(float(a), float(p), float(100 * abs(p) / largest))
             for a, p in zip(percent[:, k], points[:, k], strict=True)
         ]
         for k in kept
     ]
-    return ClassTable([names[k] for k in kept], rows, len(names))
+    return _ClassTable([names[k] for k in kept], rows, len(names))
 
 
 def most_confused(runs: Sequence[SavedPredictions], names: Sequence[str]) -> list[Confusion]:

@@ -77,10 +77,10 @@ def places_and_out(args: Sequence[str]) -> tuple[list[str], Path]:
         raise ConfigError(f"no runs in {', '.join(places)}: runs are folders with a summary.json.")
     if Path(out).is_file():
         raise ConfigError(f"out={out} is a file: give a folder.")
-    return places, Path(out) if out else default_out(places)
+    return places, Path(out) if out else _default_out(places)
 
 
-def default_out(places: Sequence[str]) -> Path:
+def _default_out(places: Sequence[str]) -> Path:
     """The one sweep that is compared, or a new folder."""
     folder = Path(places[0]).resolve()
     sweep = (folder / "multirun.yaml").is_file() or folder.parent.name == "multiruns"

@@ -58,7 +58,7 @@ def from_rows(rows: Sequence[tuple[float, float, float, float, int]]) -> Band:
     return Band(list(x), list(mean), list(low), list(high), list(num_runs))
 
 
-UNREADABLE = (OSError, ValueError, KeyError, TypeError, csv.Error)  # what a damaged table makes of reading it
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, csv.Error)  # from a damaged table
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ def read_history(run: Run) -> History:
     try:
         path = run.folder / "metrics.csv"
         epochs = {metric: dict(points) for metric, points in read_metrics(path).items()}
-        lr = learning_rate(read_metrics(path, by="step"))
-    except UNREADABLE as error:
+        lr = _learning_rate(read_metrics(path, by="step"))
+    except _UNREADABLE as error:
         problems.append(f"no curves: {reason(error)}")
     try:
         updates = read_updates(run.folder / "updates.csv")
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         problems.append(f"no update sizes: {reason(error)}")
     return History(epochs | compute(run, epochs), lr, updates, problems)
 
@@ -109,7 +109,7 @@ def compute(run: Run, epochs: dict[str, Series]) -> dict[str, Series]:
     return {"pflop": {epoch: training_pflop(macs, each * epoch) for epoch in epochs.get("val/acc", {})}}
 
 
-def learning_rate(metrics: Mapping[str, Points]) -> Series:
+def _learning_rate(metrics: Mapping[str, Points]) -> Series:
     """By step, from the first of Lightning's columns: `lr-SGD`, or `lr-SGD/pg1` of several."""
     rates = (name for name in metrics if name.startswith("lr-") and not name.endswith("-momentum"))
     return dict(metrics.get(next(rates, ""), []))

@@ -13,7 +13,7 @@ from src.compare.variants import Variant, group
 from src.runs.curves import read_updates
 
 ALPHA = 0.05
-UPDATES = "updates.csv"
+_UPDATES = "updates.csv"
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def leaderboard(runs: Sequence[Run]) -> Leaderboard:
     The leader is tested against every other variant; see `src.compare.statistics`.
     """
     columns, variants = group(runs)
-    scores = [by_seed(variant, "val/acc") for variant in variants]
+    scores = [_by_seed(variant, "val/acc") for variant in variants]
     ranked = [index for index, values in enumerate(scores) if values]
     ranked.sort(key=lambda index: -statistics.fmean(scores[index].values()))
     leader = scores[ranked[0]] if ranked else {}
@@ -102,15 +102,15 @@ def leaderboard(runs: Sequence[Run]) -> Leaderboard:
 
 def row(variant: Variant, rank: int | None, p: float | None) -> Row:
     """A variant's numbers, at the place that it has."""
-    val_acc = by_seed(variant, "val/acc")
+    val_acc = _by_seed(variant, "val/acc")
     best = max(val_acc, key=lambda seed: val_acc[seed], default=None)
-    numbers = {key: list(by_seed(variant, key).values()) for key in NUMBERS}
-    updates = [update for run in variant.counted if (update := settled_update(run.folder)) is not None]
+    numbers = {key: list(_by_seed(variant, key).values()) for key in NUMBERS}
+    updates = [update for run in variant.counted if (update := _settled_update(run.folder)) is not None]
     return Row(
         variant,
         rank,
         estimate(list(val_acc.values())),
-        estimate(list(by_seed(variant, "test/acc").values())),
+        estimate(list(_by_seed(variant, "test/acc").values())),
         next((run for run in variant.counted if val_acc and run.summary.seed == best), None),
         {key: statistics.fmean(values) for key, values in numbers.items() if values},
         statistics.median(updates) if updates else None,
@@ -118,7 +118,7 @@ def row(variant: Variant, rank: int | None, p: float | None) -> Row:
     )
 
 
-def by_seed(variant: Variant, key: str) -> dict[int, float]:
+def _by_seed(variant: Variant, key: str) -> dict[int, float]:
     """Seed -> a number of the counted run's summary, where it has one."""
     return {
         run.summary.seed: value
@@ -127,12 +127,12 @@ def by_seed(variant: Variant, key: str) -> dict[int, float]:
     }
 
 
-def settled_update(folder: Path) -> float | None:
+def _settled_update(folder: Path) -> float | None:
     """The whole network's relative update in the last quarter of a run; None where it was not measured."""
     from src.metrics.updates import settled
 
     try:
-        values = list(read_updates(folder / UPDATES).values())
+        values = list(read_updates(folder / _UPDATES).values())
     except (OSError, ValueError, KeyError, TypeError, csv.Error):  # none, half-written or damaged
         return None
     value = settled(values) if values else math.nan

@@ -40,7 +40,7 @@ SHOWN = 12  # variants in charts
 
 
 @dataclass(frozen=True)
-class Entry:
+class _Entry:
     """A row of the leaderboard, and how its variant looks everywhere: `place` counts from 0."""
 
     row: Row
@@ -67,7 +67,7 @@ def write_report(board: Leaderboard, out: Path, atlas: Atlas | None = None) -> P
         out: an existing folder.
         atlas: with pictures; without it, the error atlas has none.
     """
-    entries = [Entry(row, place) for place, row in enumerate(board.rows)]
+    entries = [_Entry(row, place) for place, row in enumerate(board.rows)]
     shown = [entry for entry in entries if entry.row.n][:SHOWN]
     if atlas is None:
         atlas = plan_atlas([entry.row.variant for entry in entries])
@@ -93,7 +93,7 @@ def write_report(board: Leaderboard, out: Path, atlas: Atlas | None = None) -> P
             ("cost", "Accuracy against cost", cost_charts(told)),
             ("steps", "Learning rate and weight updates", step_charts(told)),
         ],
-        problems=by_variant(problems + unread),
+        problems=_by_variant(problems + unread),
         classes=class_table([found for _, found in said]) if alike else None,
         class_entries=[entry for entry, _ in said],
         confusions=confusions(said) if alike else [],
@@ -124,10 +124,10 @@ def environment(out: Path) -> Environment:
     return env
 
 
-Problem = tuple[str, Run, str]  # variant, run, and what is missing
+_Problem = tuple[str, Run, str]  # variant, run, and what is missing
 
 
-def histories(entries: Sequence[Entry]) -> tuple[list[VariantHistory], list[Problem]]:
+def histories(entries: Sequence[_Entry]) -> tuple[list[VariantHistory], list[_Problem]]:
     """What the completed runs' files say about their training, and what they do not."""
     told, problems = [], []
     for entry in entries:
@@ -137,7 +137,7 @@ def histories(entries: Sequence[Entry]) -> tuple[list[VariantHistory], list[Prob
     return told, problems
 
 
-def answers(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, list[SavedPredictions]]], list[Problem]]:
+def answers(entries: Sequence[_Entry]) -> tuple[list[tuple[_Entry, list[SavedPredictions]]], list[_Problem]]:
     """What the completed runs said about the test images; a variant without any is left out."""
     said, problems = [], []
     for entry in entries:
@@ -156,7 +156,7 @@ def answers(entries: Sequence[Entry]) -> tuple[list[tuple[Entry, list[SavedPredi
     return said, problems
 
 
-def by_variant(problems: Sequence[Problem]) -> dict[tuple[str, str], list[Run]]:
+def _by_variant(problems: Sequence[_Problem]) -> dict[tuple[str, str], list[Run]]:
     """(variant, what is missing) -> the runs that miss it."""
     found: dict[tuple[str, str], list[Run]] = {}
     for name, run, problem in problems:
@@ -164,7 +164,7 @@ def by_variant(problems: Sequence[Problem]) -> dict[tuple[str, str], list[Run]]:
     return found
 
 
-def confusions(said: Sequence[tuple[Entry, list[SavedPredictions]]]) -> list[tuple[Entry, Any]]:
+def confusions(said: Sequence[tuple[_Entry, list[SavedPredictions]]]) -> list[tuple[_Entry, Any]]:
     """The most frequent mistakes of each variant."""
     names = class_names([runs for _, runs in said])
     return [(entry, most_confused(runs, names)) for entry, runs in said]

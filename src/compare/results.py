@@ -20,14 +20,14 @@ from src.files import write_text
 CSV, MARKDOWN = "results.csv", "results.md"
 WIDTH = 120  # characters of the terminal's table, where its first columns leave room for others
 LINES = 40  # of the terminal's table, and of the notes: results.md has them all
-CANNOT_TELL = "cannot tell"
-VALIDATED_ON = ("data.source._target_", "data.source.name", "data.root", "data.num_val")
-STAYS = math.inf  # a column that matters as much is never left out
+_CANNOT_TELL = "cannot tell"
+_VALIDATED_ON = ("data.source._target_", "data.source.name", "data.root", "data.num_val")
+_STAYS = math.inf  # a column that matters as much is never left out
 VARIES = 1000  # how much the first column that varies matters: more than any number but the accuracy
 
 
 @dataclass(frozen=True)
-class Column:
+class _Column:
     """A column of the tables; of those that do not fit, the one that matters least goes first."""
 
     title: str
@@ -49,7 +49,7 @@ def verdict(row: Row) -> str:
     if row.rank is None or row.rank == 1:
         return ""
     if row.p is None:
-        return CANNOT_TELL
+        return _CANNOT_TELL
     return f"≈ p={row.p:.2g}" if row.within_noise else f"p={row.p:.2g}"
 
 
@@ -72,27 +72,27 @@ def number(key: str, form: str) -> Callable[[Row], str]:
 
 
 COLUMNS = (
-    Column("n", lambda row: str(row.n), 9),
-    Column("val acc %", lambda row: percent(row.val_acc), STAYS, right=False),
-    Column("vs #1", verdict, 7, right=False),
-    Column("test acc %", lambda row: percent(row.test_acc), 8, right=False),
-    Column("best seed", best, 3),
-    Column("time s", number("train_seconds", "{:,.1f}"), 5),
-    Column("images/s", number("images_per_second", "{:,.0f}"), 4),
-    Column("parameters", number("num_params", "{:,.0f}"), 2),
-    Column("update", lambda row: "" if row.update is None else f"{row.update:.2e}", 1),
-    Column("ECE", number("test/ece", "{:.4f}"), 0),
-    Column("unfinished", unfinished, 6, right=False),
+    _Column("n", lambda row: str(row.n), 9),
+    _Column("val acc %", lambda row: percent(row.val_acc), _STAYS, right=False),
+    _Column("vs #1", verdict, 7, right=False),
+    _Column("test acc %", lambda row: percent(row.test_acc), 8, right=False),
+    _Column("best seed", best, 3),
+    _Column("time s", number("train_seconds", "{:,.1f}"), 5),
+    _Column("images/s", number("images_per_second", "{:,.0f}"), 4),
+    _Column("parameters", number("num_params", "{:,.0f}"), 2),
+    _Column("update", lambda row: "" if row.update is None else f"{row.update:.2e}", 1),
+    _Column("ECE", number("test/ece", "{:.4f}"), 0),
+    _Column("unfinished", unfinished, 6, right=False),
 )
 
 
-def columns(board: Leaderboard) -> list[Column]:
+def columns(board: Leaderboard) -> list[_Column]:
     """The columns that have something to say here: rank, what varies, numbers."""
     varying = [
-        Column(name, lambda row, name=name: brief(row.variant.values[name]), VARIES - k, right=False)  # type: ignore[misc]
+        _Column(name, lambda row, name=name: brief(row.variant.values[name]), VARIES - k, right=False)  # type: ignore[misc]
         for k, name in enumerate(board.columns)
     ]
-    rank = Column("#", lambda row: "-" if row.rank is None else str(row.rank), STAYS)
+    rank = _Column("#", lambda row: "-" if row.rank is None else str(row.rank), _STAYS)
     return [c for c in (rank, *varying, *COLUMNS) if any(c.cell(row) for row in board.rows)]
 
 
@@ -106,7 +106,7 @@ def terminal_table(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -
     hidden: list[str] = []
     while sum(kept.values()) + 2 * (len(kept) - 1) > width:
         least = min(kept, key=lambda column: column.matters)
-        if least.matters == STAYS:
+        if least.matters == _STAYS:
             break
         del kept[least]
         hidden.append(least.title)
@@ -119,7 +119,7 @@ def terminal_table(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -
     return "\n".join(text)
 
 
-def aligned(cells: list[str], widths: dict[Column, int]) -> str:
+def aligned(cells: list[str], widths: dict[_Column, int]) -> str:
     """One line: numbers to the right, words to the left."""
     padded = [
         f"{cell:>{width}}" if column.right else f"{cell:<{width}}"
@@ -136,26 +136,26 @@ def notes(board: Leaderboard) -> list[str]:
         "Other numbers are means over the seeds; update is the median of ||dw|| / ||w|| in the last quarter "
         "of the training.",
     ]
-    if len({validated_on(run) for row in board.rows for run in row.variant.runs}) > 1:
+    if len({_validated_on(run) for row in board.rows for run in row.variant.runs}) > 1:
         found.append("These variants were not validated on the same images: mind what the ranks compare.")
     if board.comparisons:
         found.append(
             f"vs #1: paired t-test on validation accuracy over the seeds shared with the leader, corrected "
             f"for {board.comparisons} such tests (Holm). ≈ is within noise: p is at least {ALPHA}."
         )
-    if any(verdict(row) == CANNOT_TELL for row in board.rows):
+    if any(verdict(row) == _CANNOT_TELL for row in board.rows):
         found.append(
-            f"{CANNOT_TELL}: one seed, or fewer than two in common with the leader; seed=0,1,2 gives three."
+            f"{_CANNOT_TELL}: one seed, or fewer than two in common with the leader; seed=0,1,2 gives three."
         )
-    return found + [f"{row.variant.name}: {note}" for row in board.rows for note in exceptions(row)]
+    return found + [f"{row.variant.name}: {note}" for row in board.rows for note in _exceptions(row)]
 
 
-def validated_on(run: Run) -> tuple[str, ...]:
+def _validated_on(run: Run) -> tuple[str, ...]:
     """What says which images validate, apart from the seed."""
-    return tuple(str(run.config.get(key)) for key in VALIDATED_ON)
+    return tuple(str(run.config.get(key)) for key in _VALIDATED_ON)
 
 
-def exceptions(row: Row) -> list[str]:
+def _exceptions(row: Row) -> list[str]:
     """What of a variant is not in its numbers."""
     found = []
     if row.rank is None and row.n:
@@ -181,7 +181,7 @@ def terminal_notes(board: Leaderboard, width: int = WIDTH, lines: int = LINES) -
 
 def write_markdown(board: Leaderboard, out: Path) -> None:
     """`results.md` in the folder `out`: a table for GitHub, with links to the runs."""
-    shown = [*columns(board), Column("runs", lambda row: links(row, out), 0, right=False)]
+    shown = [*columns(board), _Column("runs", lambda row: links(row, out), 0, right=False)]
     lines = [[column.title for column in shown], ["---:" if column.right else "---" for column in shown]]
     lines += [[column.cell(row).strip().replace("|", "\\|") for column in shown] for row in board.rows]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -44,7 +44,7 @@ def find_runs(places: Sequence[str | Path]) -> list[Run]:
     runs = []
     for folder in sorted(folders, key=natural):
         try:
-            run = read_run(folder)
+            run = _read_run(folder)
         except Exception as error:  # anything may lie in a foreign file, and none may stop a comparison
             log.warning("left out %s: %s", shown(folder), " ".join(str(error).split()))
             continue
@@ -75,7 +75,7 @@ def natural(path: Path) -> list[str | int]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", str(path))]
 
 
-def read_run(folder: Path) -> Run | None:
+def _read_run(folder: Path) -> Run | None:
     """A run's folder as a `Run`; None if it holds another command's results.
 
     Raises:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-CONFIDENCE = 0.95
-ROUNDING = 1e-6  # accuracies count images but are kept in 32 bits: closer values are equal
+_CONFIDENCE = 0.95
+_ROUNDING = 1e-6  # accuracies count images but are kept in 32 bits: closer values are equal
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def estimate(values: Sequence[float]) -> Estimate | None:
         return None
     if n == 1:
         return Estimate(values[0], None, 1)
-    t = float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
+    t = float(stdtrit(n - 1, (1 + _CONFIDENCE) / 2))
     return Estimate(float(np.mean(values)), t * float(np.std(values, ddof=1)) / math.sqrt(n), n)
 
 
@@ -57,9 +57,9 @@ def paired_p(a: Mapping[int, float], b: Mapping[int, float]) -> float | None:
         return None
     left, right = (np.array([values[seed] for seed in seeds]) for values in (a, b))
     differences = left - right
-    if np.ptp(differences) > ROUNDING:
+    if np.ptp(differences) > _ROUNDING:
         return float(ttest_rel(left, right).pvalue)
-    return 1.0 if abs(differences[0]) <= ROUNDING else 2.0 ** (1 - len(seeds))
+    return 1.0 if abs(differences[0]) <= _ROUNDING else 2.0 ** (1 - len(seeds))
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

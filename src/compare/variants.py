@@ -66,7 +66,7 @@ def group(runs: Sequence[Run]) -> tuple[list[str], list[Variant]]:
     for run in runs:
         together[alike(run)].append(run)
     members = list(together.values())
-    keys, values = distinguishing(members)
+    keys, values = _distinguishing(members)
     columns = short(keys)
     variants = [
         Variant(dict(zip(columns, row, strict=True)), sorted(group, key=age))
@@ -87,7 +87,7 @@ def age(run: Run) -> tuple[int, float, str]:
     return (-1 if run.summary.seed is None else run.summary.seed, written_at, str(run.folder))
 
 
-def distinguishing(members: Sequence[list[Run]]) -> tuple[list[str], list[list[Any]]]:
+def _distinguishing(members: Sequence[list[Run]]) -> tuple[list[str], list[list[Any]]]:
     """The keys of the columns, and a row of their values for each group of runs."""
     keys: list[str] = []
     rows: list[list[Any]] = [[] for _ in members]
@@ -110,7 +110,7 @@ def candidates(members: Sequence[list[Run]]) -> Iterator[tuple[str, list[Any]]]:
             len({*map(written, options)}) == 1 for options in chosen
         ):  # else two ways led to the same
             yield name, [options[0] for options in chosen]
-    configs = [folded(group[0].config) for group in members]
+    configs = [_folded(group[0].config) for group in members]
     keys = list(dict.fromkeys(key for config in configs for key in config if key not in SEEDS))
     for key in sorted(keys, key=rank(members)):
         yield key, [config.get(key, ABSENT) for config in configs]
@@ -128,7 +128,7 @@ def rank(members: Sequence[list[Run]]) -> Callable[[str], tuple[bool, int]]:
     return lambda key: (key not in typed, place.get(key.partition(".")[0], len(parts)))
 
 
-def folded(config: Mapping[str, Any]) -> dict[str, Any]:
+def _folded(config: Mapping[str, Any]) -> dict[str, Any]:
     """Lists of plain values whole again: `strides.0, strides.1` become `strides`."""
     whole: dict[str, Any] = {}
     for key, value in config.items():

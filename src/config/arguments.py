@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.config.moved import moved
 from src.config.resolvers import CONF_DIR
 
-OF_HYDRA = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+_OF_HYDRA = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
 def arguments_exist(cfg: DictConfig) -> Iterator[str]:
@@ -28,7 +28,7 @@ def arguments_exist(cfg: DictConfig) -> Iterator[str]:
         if words := moved(target):
             yield f"{path}: {words}"
             continue
-        known = known_keys(path, target, target_of(node.get("factory"))) | OF_HYDRA
+        known = _known_keys(path, target, target_of(node.get("factory"))) | _OF_HYDRA
         others = [str(key) for key in node if str(key) not in known]
         taken = parameters(node) if others else None
         if taken is None:
@@ -80,7 +80,7 @@ def parameters(node: dict[Any, Any]) -> list[str] | None:
 
 
 @cache
-def known_keys(path: str, target: str, factory: str) -> frozenset[str]:
+def _known_keys(path: str, target: str, factory: str) -> frozenset[str]:
     """Keys at this dotted path in the files of its group that call the same, or name nothing to call.
 
     Schedules are told apart by their `factory`.

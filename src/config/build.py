@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from src.config.moved import moved
 
 # What libraries say, and what it means here
-CLEARER = (
+_CLEARER = (
     (
         "No supported gpu backend|can not run on your system|not supported on this system",
         "there is no such device here: trainer=auto takes what there is, trainer=cpu the CPU.",
@@ -37,7 +37,7 @@ def build(node: DictConfig, **extra: Any) -> Any:
         if (named := re.search(r"Error locating target '([\w.]+)'", said)) and (words := moved(named[1])):
             raise ValueError(words) from error
         reason = " ".join(str(cause or said).split())
-        better = next((words for pattern, words in CLEARER if re.search(pattern, reason)), reason)
+        better = next((words for pattern, words in _CLEARER if re.search(pattern, reason)), reason)
         raise ValueError(f"{key}: {better}" if key else better) from error
 
 

@@ -20,8 +20,8 @@ from src.config.processes import process_problems
 from src.config.resolvers import NOT_COMPOSED
 from src.config.rules import problems
 
-NOTHING = ("null", "[]", "{}", "False")  # what other templates type for an option that is none
-MAX_JOBS = 10_000  # of a sweep
+_NOTHING = ("null", "[]", "{}", "False")  # what other templates type for an option that is none
+_MAX_JOBS = 10_000  # of a sweep
 MAX_JOBS_CHECKED = 256  # of a sweep, so that a huge one starts soon; a later bad job fails alone
 
 
@@ -46,7 +46,7 @@ def check_jobs(overrides: list[str], *, sweep: bool) -> list[Job]:
     with loader() as hydra:
         parsed = parse(overrides, hydra)
     if sweep:
-        parsed = last_of_each(parsed)
+        parsed = _last_of_each(parsed)
     given = {o.key_or_group: o.value() for o in parsed if o.key_or_group.startswith("hydra")}
     launcher = str(given.get("hydra/launcher", "basic"))
     has_folder = "hydra.run.dir" in given
@@ -58,7 +58,7 @@ def check_jobs(overrides: list[str], *, sweep: bool) -> list[Job]:
                     f"{override.input_line} asks for several runs: add -m (python -m src.train -m "
                     f"{override.input_line}), or give one value."
                 )
-        check_count(parsed)
+        _check_count(parsed)
         found = [check_job(parse(job), hydra) for job in islice(jobs(parsed), MAX_JOBS_CHECKED)]
     for cfg, _ in found:
         for problem in process_problems(cfg, sweep=sweep, launcher=launcher, has_folder=has_folder):
@@ -77,7 +77,7 @@ def jobs(parsed: list[Override]) -> Iterator[list[str]]:
     yield from map(list, product(*choices))
 
 
-def check_count(parsed: list[Override]) -> None:
+def _check_count(parsed: list[Override]) -> None:
     """Check that every sweep has values, and all of them together not too many.
 
     Raises:
@@ -87,23 +87,23 @@ def check_count(parsed: list[Override]) -> None:
     for override in parsed:
         if override.is_sweep_override():
             try:
-                values = list(islice(override.sweep_string_iterator(), MAX_JOBS + 1))
+                values = list(islice(override.sweep_string_iterator(), _MAX_JOBS + 1))
             except Exception as error:  # range(0,5,0)
                 raise ConfigError(f"cannot read {override.input_line!r} ({first_line(error)}).") from None
             if not values:
                 raise ConfigError(f"{override.input_line} sweeps over nothing: give at least one value.")
             total *= len(values)
-    if total > MAX_JOBS:
-        raise ConfigError(f"a sweep of more than {MAX_JOBS} runs is not what anybody wants: sweep less.")
+    if total > _MAX_JOBS:
+        raise ConfigError(f"a sweep of more than {_MAX_JOBS} runs is not what anybody wants: sweep less.")
 
 
 def job_overrides(overrides: list[str]) -> list[list[str]]:
     """The overrides of all the jobs of a sweep, in their order."""
     with loader() as hydra:
-        return list(jobs(last_of_each(parse(overrides, hydra))))
+        return list(jobs(_last_of_each(parse(overrides, hydra))))
 
 
-def last_of_each(parsed: list[Override]) -> list[Override]:
+def _last_of_each(parsed: list[Override]) -> list[Override]:
     """Of several overrides of one key the last, in the place of the first: as Hydra's sweeper does it."""
     return list({o.get_key_element(): o for o in parsed}.values())
 
@@ -119,7 +119,7 @@ def check_option(override: Override, hydra: Loader) -> None:
     given = override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]
     for value in ("null" if value is None else str(value) for value in given):
         if value not in options:
-            near = nearest("none" if value in NOTHING else value, list(options), f"{group}=")
+            near = nearest("none" if value in _NOTHING else value, list(options), f"{group}=")
             raise ConfigError(
                 renamed(f"{group}/{value}")
                 or f"{group}={value} does not exist.{near} "
@@ -137,7 +137,7 @@ def check_job(parsed: list[Override], hydra: Loader) -> Job:
     except ConfigError:
         raise
     except HydraException as error:
-        check_hydra_keys(options, hydra)
+        _check_hydra_keys(options, hydra)
         raise ConfigError(plain_words(error)) from None
     except (OmegaConfBaseException, ValueError) as error:
         raise ConfigError(plain_words(error)) from None
@@ -164,7 +164,7 @@ def apply_values(values: list[Override], cfg: DictConfig, hydra: Loader) -> None
         raise ConfigError(plain_words(cause)) from None  # type: ignore[arg-type]
 
 
-def check_hydra_keys(options: list[Override], hydra: Loader) -> None:
+def _check_hydra_keys(options: list[Override], hydra: Loader) -> None:
     """Say what is wrong with keys such as `hydra.launcher.n_jobs`, if that is why nothing can be composed."""
     others = [o for o in options if not o.key_or_group.startswith("hydra.")]
     if len(others) == len(options):

@@ -6,13 +6,13 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-KEY = "checksum"
+_KEY = "checksum"
 
 
 def dump_checked(content: Mapping[str, Any]) -> str:
     """A dict as JSON text with its checksum; NaN and infinity are to be None before, see `finite`."""
     plain = json.loads(json.dumps(content, allow_nan=False))  # keys that are numbers become texts
-    return json.dumps(plain | {KEY: checksum(plain)}, indent=2)
+    return json.dumps(plain | {_KEY: checksum(plain)}, indent=2)
 
 
 def load_checked(text: str) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def load_checked(text: str) -> dict[str, Any]:
         raise ValueError(f"it is not JSON: {error}") from None
     if not isinstance(content, dict):
         raise ValueError("it holds no dict")
-    if KEY in content and content.pop(KEY) != checksum(content):
+    if _KEY in content and content.pop(_KEY) != checksum(content):
         raise ValueError("its checksum differs")
     return content
 

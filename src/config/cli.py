@@ -41,7 +41,7 @@ def run_command(job: Callable[[], None], conclude: Callable[[Path], object]) -> 
         print(help_text())
         return
     try:
-        parsed = parsed_flags(args)
+        parsed = _parsed_flags(args)
         if text := answer(parsed):
             print(text, end="")
             return
@@ -83,8 +83,8 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     Raises:
         ConfigError: something in them cannot work.
     """
-    parsed = parsed_flags(args)
-    if parsed.hydra_help or parsed.shell_completion or brings_own_files(parsed):
+    parsed = _parsed_flags(args)
+    if parsed.hydra_help or parsed.shell_completion or _brings_own_files(parsed):
         return args, None
     overrides = with_run_overrides(parsed.overrides)
     flags = [arg for arg in args if arg not in parsed.overrides]
@@ -106,7 +106,7 @@ def prepare(args: list[str]) -> tuple[list[str], Sweep | None]:
     return flags + others + chosen + [f"hydra.sweep.dir={quoted(str(sweep.folder))}"], sweep
 
 
-def parsed_flags(args: list[str]) -> Namespace:
+def _parsed_flags(args: list[str]) -> Namespace:
     """Hydra's flags, and the overrides.
 
     Raises:
@@ -126,15 +126,15 @@ def parsed_flags(args: list[str]) -> Namespace:
     return parsed
 
 
-def brings_own_files(parsed: Namespace) -> bool:
+def _brings_own_files(parsed: Namespace) -> bool:
     """Somebody who knows Hydra: nothing is checked here."""
     return bool(parsed.config_dir or parsed.config_path or parsed.config_name)
 
 
 def answer(parsed: Namespace) -> str | None:
     """What is printed instead of a run, where Hydra's own answer would not fit."""
-    if parsed.cfg == "job" and not brings_own_files(parsed):
-        return job_text(parsed)
+    if parsed.cfg == "job" and not _brings_own_files(parsed):
+        return _job_text(parsed)
     if not parsed.shell_completion or parsed.overrides == ["query=bash"]:
         return None
     if parsed.overrides == ["install=bash"]:
@@ -147,7 +147,7 @@ def answer(parsed: Namespace) -> str | None:
     )
 
 
-def job_text(parsed: Namespace) -> str:
+def _job_text(parsed: Namespace) -> str:
     """What `--cfg job` prints; Hydra itself does not know what `when` does.
 
     Raises:

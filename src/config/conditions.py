@@ -24,7 +24,7 @@ def numbers_are_finite(cfg: DictConfig) -> Iterator[str]:
             yield f"{key} must be at most {LARGEST}: got {value}."
 
 
-def places_are_named(cfg: DictConfig) -> Iterator[str]:
+def _places_are_named(cfg: DictConfig) -> Iterator[str]:
     """Results lie in outputs/<task_name>, and nowhere else."""
     task, outputs = get(cfg, "task_name"), get(cfg, "paths.output_dir")
     parts = str(task).split("/")
@@ -34,7 +34,7 @@ def places_are_named(cfg: DictConfig) -> Iterator[str]:
         yield "paths.output_dir must name a folder: got nothing (it comes from OUTPUT_DIR if that is set)."
 
 
-def devices_exist(cfg: DictConfig) -> Iterator[str]:
+def _devices_exist(cfg: DictConfig) -> Iterator[str]:
     devices, accelerator = get(cfg, "trainer.devices"), get(cfg, "trainer.accelerator")
     numbers = devices if isinstance(devices, list) else [devices]
     count = devices if isinstance(devices, int) else int(devices) if str(devices).isdecimal() else 0
@@ -49,7 +49,7 @@ def devices_exist(cfg: DictConfig) -> Iterator[str]:
         yield "trainer.precision=16-mixed needs a GPU: a CPU has bf16-mixed."
 
 
-def betas_are_fractions(cfg: DictConfig) -> Iterator[str]:
+def _betas_are_fractions(cfg: DictConfig) -> Iterator[str]:
     for key in ("optimizer.betas", "optimizer.rest.betas"):
         betas = get(cfg, key)
         if betas is not None and not (
@@ -58,14 +58,14 @@ def betas_are_fractions(cfg: DictConfig) -> Iterator[str]:
             yield f"{key} must be two numbers of at least 0 and less than 1: got {betas}."
 
 
-def milestones_rise(cfg: DictConfig) -> Iterator[str]:
+def _milestones_rise(cfg: DictConfig) -> Iterator[str]:
     steps = get(cfg, "scheduler.milestones")
     whole = steps is not None and all(isinstance(step, int) and step >= 0 for step in steps)
     if steps is not None and not (steps and whole and sorted(steps) == steps):
         yield f"scheduler.milestones must be whole numbers that rise: got {steps}."
 
 
-def groups_divide_channels(cfg: DictConfig) -> Iterator[str]:
+def _groups_divide_channels(cfg: DictConfig) -> Iterator[str]:
     width, num_groups = get(cfg, "model.width"), get(cfg, "norm.num_groups")
     if width and num_groups and width % num_groups:
         divisors = [g for g in range(1, width + 1) if width % g == 0]
@@ -75,7 +75,7 @@ def groups_divide_channels(cfg: DictConfig) -> Iterator[str]:
         )
 
 
-def stages_agree(cfg: DictConfig) -> Iterator[str]:
+def _stages_agree(cfg: DictConfig) -> Iterator[str]:
     lists = {key: get(cfg, key) for key in ("model.strides", "model.num_blocks")}
     for key, values in lists.items():
         if values is not None and not (values and all(isinstance(v, int) and v >= 1 for v in values)):
@@ -86,7 +86,7 @@ def stages_agree(cfg: DictConfig) -> Iterator[str]:
         yield f"model.strides and model.num_blocks must be equally long: got {lists}."
 
 
-def train_images_remain(cfg: DictConfig) -> Iterator[str]:
+def _train_images_remain(cfg: DictConfig) -> Iterator[str]:
     num_val, num_train = get(cfg, "data.num_val"), get(cfg, "data.num_train")
     if isinstance(num_val, int) and isinstance(num_train, int) and num_val >= num_train > 0:
         yield (
@@ -95,7 +95,7 @@ def train_images_remain(cfg: DictConfig) -> Iterator[str]:
         )
 
 
-def metrics_exist(cfg: DictConfig) -> Iterator[str]:
+def _metrics_exist(cfg: DictConfig) -> Iterator[str]:
     """A run without validation images has no val/acc to wait for."""
     if get(cfg, "data.num_val") != 0 or get(cfg, "data.num_train") is None:
         return
@@ -107,7 +107,7 @@ def metrics_exist(cfg: DictConfig) -> Iterator[str]:
             )
 
 
-def packages_are_installed(cfg: DictConfig) -> Iterator[str]:
+def _packages_are_installed(cfg: DictConfig) -> Iterator[str]:
     """Loggers whose packages an extra brings."""
     for name in ("wandb", "mlflow"):
         if get(cfg, f"logger.{name}") and find_spec(name) is None:
@@ -115,9 +115,9 @@ def packages_are_installed(cfg: DictConfig) -> Iterator[str]:
 
 
 CONDITIONS = (
-    *(groups_divide_channels, stages_agree, train_images_remain, metrics_exist),
-    *(places_are_named, devices_exist, betas_are_fractions, milestones_rise),
-    packages_are_installed,
+    *(_groups_divide_channels, _stages_agree, _train_images_remain, _metrics_exist),
+    *(_places_are_named, _devices_exist, _betas_are_fractions, _milestones_rise),
+    _packages_are_installed,
 )
 
 

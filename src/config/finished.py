@@ -24,8 +24,8 @@ from src.config.resolvers import CONF_DIR, READING
 
 # What a foreign configuration may interpolate: other keys, and what resolvers reckon or read. Others make
 # folders or new nodes, and the name of a resolver can be computed itself.
-RESOLVERS = "|".join([r"oc\.env|oc\.select|hydra|now", *(function.__name__ for function in READING)])
-HARMLESS = re.compile(rf"\$\{{\s*([\w.\[\]]+\s*\}}|({RESOLVERS})\s*:)")
+_RESOLVERS = "|".join([r"oc\.env|oc\.select|hydra|now", *(function.__name__ for function in READING)])
+_HARMLESS = re.compile(rf"\$\{{\s*([\w.\[\]]+\s*\}}|({_RESOLVERS})\s*:)")
 
 
 def own_arguments(args: Sequence[str], own: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
@@ -93,7 +93,7 @@ def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] 
         ConfigError: no run's folder, a name that may not be called, or an override that cannot work.
     """
     saved = read_config(run_dir)
-    refuse_strangers(OmegaConf.to_container(saved), allow, run_dir)
+    _refuse_strangers(OmegaConf.to_container(saved), allow, run_dir)
     try:
         with loader() as hydra:
             for override in (parsed := parse(overrides)):
@@ -113,7 +113,7 @@ def run_config(run_dir: Path, overrides: Sequence[str], *, allow: Sequence[str] 
         resolved = OmegaConf.to_container(cfg, resolve=True)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(plain_words(error)) from None
-    refuse_strangers(resolved, [*allow, *typed_names(overrides)], run_dir)  # resolvers can make names, too
+    _refuse_strangers(resolved, [*allow, *_typed_names(overrides)], run_dir)  # resolvers can make names, too
     return cfg
 
 
@@ -140,7 +140,7 @@ def read_config(run_dir: Path) -> DictConfig:
     try:
         text = path.read_text(encoding="utf-8")
         config = OmegaConf.create(text)
-        config = OmegaConf.create(with_new_places(OmegaConf.to_container(config)))
+        config = OmegaConf.create(_with_new_places(OmegaConf.to_container(config)))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, OmegaConfBaseException) as error:
         raise ConfigError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
     if not isinstance(config, DictConfig) or not all(part in config for part in ("data", "model", "module")):
@@ -148,17 +148,17 @@ def read_config(run_dir: Path) -> DictConfig:
     return config
 
 
-def with_new_places(config: Any) -> Any:
+def _with_new_places(config: Any) -> Any:
     """Nested dicts and lists of an older run, with this project's classes by the names they have now."""
     if isinstance(config, dict):
-        new = {key: with_new_places(value) for key, value in config.items()}
+        new = {key: _with_new_places(value) for key, value in config.items()}
         if isinstance(target := new.get("_target_"), str):
             new["_target_"] = place_now(target) or target
         return new
-    return [*map(with_new_places, config)] if isinstance(config, list) else config
+    return [*map(_with_new_places, config)] if isinstance(config, list) else config
 
 
-def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> None:
+def _refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> None:
     """Let nothing be called that this checkout's `conf/` does not call itself.
 
     Raises:
@@ -170,7 +170,7 @@ def refuse_strangers(config: object, allow: Sequence[str], run_dir: Path) -> Non
                 f"the configuration in {run_dir} would call {name}, which no file in conf/ does: nothing "
                 f"was run. If you trust the run, add allow={name}."
             )
-    for text in strings(config):
+    for text in _strings(config):
         if computes(text):
             raise ConfigError(f"the configuration in {run_dir} computes {text!r}: nothing was run.")
 
@@ -179,19 +179,19 @@ def build_foreign(config: object, allow: Sequence[str], source: Path) -> Any:
     """Instantiate a configuration that was read from a file.
 
     Raises:
-        ConfigError: it is no dict of plain values, or `refuse_strangers` refuses it.
+        ConfigError: it is no dict of plain values, or `_refuse_strangers` refuses it.
     """
     if not isinstance(config, dict):  # OmegaConf would read a string as YAML
         raise ConfigError(f"{source} is damaged: its configuration is a {type(config).__name__}, not a dict.")
-    refuse_strangers(config, allow, source)
+    _refuse_strangers(config, allow, source)
     resolved = OmegaConf.to_container(DictConfig(config), resolve=True)
-    refuse_strangers(resolved, allow, source)
+    _refuse_strangers(resolved, allow, source)
     return build(DictConfig(resolved))
 
 
 def computes(text: str) -> bool:
     """Whether resolving a string could do more than read, now or when what comes out is resolved again."""
-    return "\\$" in text or any(not HARMLESS.match(text, at.start()) for at in re.finditer(r"\$\{", text))
+    return "\\$" in text or any(not _HARMLESS.match(text, at.start()) for at in re.finditer(r"\$\{", text))
 
 
 def targets(config: object) -> Iterator[str]:
@@ -206,13 +206,13 @@ def targets(config: object) -> Iterator[str]:
             yield from targets(value)
 
 
-def strings(config: object) -> Iterator[str]:
+def _strings(config: object) -> Iterator[str]:
     """Every string value in nested dicts and lists."""
     if isinstance(config, str):
         yield config
     elif isinstance(config, (dict, list)):
         for value in config.values() if isinstance(config, dict) else config:
-            yield from strings(value)
+            yield from _strings(value)
 
 
 @cache
@@ -222,7 +222,7 @@ def known_targets() -> frozenset[str]:
     return frozenset(t for path in files for t in targets(yaml.safe_load(path.read_text(encoding="utf-8"))))
 
 
-def typed_names(overrides: Sequence[str]) -> list[str]:
+def _typed_names(overrides: Sequence[str]) -> list[str]:
     """Names of callables that the user typed: who types `model._target_=x` means it."""
     return [value for o in overrides for key, _, value in [o.partition("=")] if key.endswith("._target_")]
 

@@ -7,10 +7,10 @@ from src.config.groups import Group, groups
 from src.config.resolvers import CONF_DIR
 
 FIRST = ("experiment", "size", "data")  # what one chooses first
-LAUNCHER = "hydra/launcher"
-WORDS = {LAUNCHER: "where the runs of a sweep (-m) happen; without: here, one after the other"}
+_LAUNCHER = "hydra/launcher"
+WORDS = {_LAUNCHER: "where the runs of a sweep (-m) happen; without: here, one after the other"}
 
-EXAMPLES = """\
+_EXAMPLES = """\
   python -m src.train experiment=quickstart                  # a minute, no download
   python -m src.train norm=ln scheduler=onecycle             # ResNet18 with layer norm: wants a GPU
   python -m src.train experiment=resnet18_ln                 # the original course recipe, 40 epochs
@@ -33,12 +33,12 @@ def help_text() -> str:
         "",
         "  python -m src.train [group=option …] [key=value …]",
         "",
-        EXAMPLES,
+        _EXAMPLES,
         "",
         "Groups and their options (* is the default):",
     ]
     declared = groups()
-    names = [*FIRST, *(name for name in declared if name not in (*FIRST, "hydra")), LAUNCHER]
+    names = [*FIRST, *(name for name in declared if name not in (*FIRST, "hydra")), _LAUNCHER]
     for group in names:
         default, words = declared.get(group, Group("", WORDS.get(group, "")))
         lines += ["", f"{group}=   {words}"]

@@ -55,8 +55,8 @@ __all__ = [
 ]
 
 NAME = "train"  # of the primary configuration
-MODES = ("hydra.mode=RUN", "hydra.mode=MULTIRUN")  # which Hydra adds to what was typed
-MAX_KEPT = 32
+_MODES = ("hydra.mode=RUN", "hydra.mode=MULTIRUN")  # which Hydra adds to what was typed
+_MAX_KEPT = 32
 _kept: dict[object, DictConfig] = {}  # what choices of options compose to
 
 
@@ -74,8 +74,8 @@ class Loader(ConfigLoaderImpl):
         parsed = OverridesParser.create().parse_overrides(overrides)
         if validate_sweep_overrides:
             self.validate_sweep_overrides_legal(parsed, run_mode, from_shell)
-        options, values = self.split(o for o in parsed if o.input_line not in MODES)
-        modes = [o for o in parsed if o.input_line in MODES]
+        options, values = self.split(o for o in parsed if o.input_line not in _MODES)
+        modes = [o for o in parsed if o.input_line in _MODES]
         cfg = copy.deepcopy(self._base(config_name, [o.input_line or "" for o in options], run_mode))
         self.apply([*modes, *(o for o in values if not o.is_sweep_override())], cfg)
         cfg.hydra.overrides.hydra += [o.input_line for o in modes]
@@ -115,7 +115,7 @@ class Loader(ConfigLoaderImpl):
         cfg = super().load_configuration(config_name, options, run_mode, validate_sweep_overrides=False)
         apply_when(cfg, cfg.hydra.runtime.choices, self.get_group_options)
         if run_mode == RunMode.RUN:  # others may lack an option that must be given
-            if len(_kept) >= MAX_KEPT:
+            if len(_kept) >= _MAX_KEPT:
                 _kept.clear()
             _kept[key] = cfg
         return cfg

@@ -26,8 +26,8 @@ WHERE = (
     "machine.threads",
     "machine.keep_memory",
 )
-DOWNLOADED = ("data.root", "data.source.root")  # a dataset that can be fetched is the same wherever it lies
-FOLDERS = ("folder", "path", "dirpath", "peers", "cifar10h", "label_errors")  # of callbacks
+_DOWNLOADED = ("data.root", "data.source.root")  # a dataset that can be fetched is the same wherever it lies
+_FOLDERS = ("folder", "path", "dirpath", "peers", "cifar10h", "label_errors")  # of callbacks
 
 
 def plain(cfg: DictConfig) -> dict[str, Any]:
@@ -45,13 +45,14 @@ def what_matters(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Pictures of one's own (`data=image_folder`) are known by their folder: it stays.
     """
-    ignored = WHERE + (DOWNLOADED if "download" in config.get("data", {}) else ())
+    ignored = WHERE + (_DOWNLOADED if "download" in config.get("data", {}) else ())
     flat = {part: config[part] for part in ("seed", *learned()) if part in config}
     return without_modules(
         {
             key: finite(value)
             for key, value in flattened(flat)
-            if key not in ignored and not (key.startswith("callbacks.") and key.rpartition(".")[2] in FOLDERS)
+            if key not in ignored
+            and not (key.startswith("callbacks.") and key.rpartition(".")[2] in _FOLDERS)
         }
     )
 

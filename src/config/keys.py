@@ -10,7 +10,7 @@ from src.config.hydra_private import Override
 from src.config.rules import MISTYPED_ON_PURPOSE
 
 # Keys of other templates, and what to type here
-HABITS = {
+_HABITS = {
     "train": "python -m src.evaluate run=<run folder> tests without training.",
     "test": "trainer.limit_test_batches=0 leaves the test out.",
     "tags": "task_name=<name> puts runs into a folder of their own.",
@@ -33,7 +33,7 @@ def check_key(override: Override, base: DictConfig) -> None:
     except OmegaConfBaseException:
         return  # an interpolation that only a running job can resolve
     value = override.value()
-    wanted = wanted_type(default, value)
+    wanted = _wanted_type(default, value)
     default = OmegaConf.to_container(default) if OmegaConf.is_config(default) else default
     if wanted and not (isinstance(value, str) and "${" in value):
         raise ConfigError(f"{key} must be {wanted}: got {shown(value)}. Default: {default!r}.")
@@ -44,8 +44,8 @@ def check_exists(override: Override, base: DictConfig) -> None:
     key = override.key_or_group
     plain = OmegaConf.to_container(base)
     if not adds(override) and not exists(key, plain):
-        if key in HABITS:
-            raise ConfigError(f"{key} does not exist here: {HABITS[key]}")
+        if key in _HABITS:
+            raise ConfigError(f"{key} does not exist here: {_HABITS[key]}")
         shown = "hydra" if key.startswith("hydra.") else "job"
         raise ConfigError(
             f"{key} does not exist.{nearest(key, all_keys(plain))} (+{key}=… adds a new key; "
@@ -63,7 +63,7 @@ def shown(value: object) -> str:
     return "null" if value is None else repr(value)
 
 
-def wanted_type(default: object, value: object) -> str | None:
+def _wanted_type(default: object, value: object) -> str | None:
     """Say which type the value should have had, or None if it fits the default's."""
     if default is None or (isinstance(default, DictConfig) and value is None):
         return None

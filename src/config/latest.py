@@ -9,7 +9,7 @@ from src.config.errors import ConfigError
 from src.config.sweep import SUMMARY, read
 
 LATEST = "latest"
-KEPT = ("best.ckpt", "last.ckpt")
+_KEPT = ("best.ckpt", "last.ckpt")
 
 
 def latest_run(overrides: Sequence[str], *, completed: bool) -> Path:
@@ -32,7 +32,7 @@ def latest_run(overrides: Sequence[str], *, completed: bool) -> Path:
         if (
             config.is_file()
             and wanted
-            and any((path.parent / "checkpoints" / name).is_file() for name in KEPT)
+            and any((path.parent / "checkpoints" / name).is_file() for name in _KEPT)
         ):
             found.append((str(facts.get("started") or written(config)), path.parent))
     if not found:

@@ -21,15 +21,15 @@ def place_now(target: str) -> str | None:
     if not module.startswith("src.") or not name.isidentifier():
         return None
     own = SRC.parent.joinpath(*module.split(".")).with_suffix(".py")
-    if own.is_file() and defines(own, name):
+    if own.is_file() and _defines(own, name):
         return None
     for path in sorted(SRC.rglob("*.py")):
-        if defines(path, name):
+        if _defines(path, name):
             return ".".join([*path.relative_to(SRC.parent).with_suffix("").parts, name])
     return None
 
 
-def defines(path: Path, name: str) -> bool:
+def _defines(path: Path, name: str) -> bool:
     """Whether a file defines this name at its top level."""
     text = path.read_text(encoding="utf-8")
     return re.search(rf"^((class|def) {name}\b|{name}\b[^=\n]*=)", text, flags=re.MULTILINE) is not None

@@ -18,14 +18,14 @@ from src.config.sweep import SUMMARY, Sweep, find_sweep, runs_in
 
 
 @dataclass(frozen=True)
-class Multirun:
+class _Multirun:
     """Overrides of a sweep, those of an experiment that is one in front, and the folder if one was named."""
 
     overrides: list[str]
     folder: Path | None
 
 
-def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
+def multirun(overrides: list[str], *, flag: bool) -> _Multirun | None:
     """What is swept, or None where the command is one run.
 
     Args:
@@ -48,7 +48,7 @@ def multirun(overrides: list[str], *, flag: bool) -> Multirun | None:
             params, folder = {}, None  # a mistake, which the check of the jobs tells better
             if not flag:
                 return None
-    return Multirun([f"{key}={value}" for key, value in params.items()] + overrides, folder)
+    return _Multirun([f"{key}={value}" for key, value in params.items()] + overrides, folder)
 
 
 def named_jobs(
@@ -76,7 +76,7 @@ def named_jobs(
     return list(zip(names, check(whole.overrides, sweep=True), strict=True))
 
 
-def place(whole: Multirun, checked: list[DictConfig]) -> Sweep:
+def place(whole: _Multirun, checked: list[DictConfig]) -> Sweep:
     """Find and lock the folder of a sweep, whose first jobs are `checked`.
 
     Raises:
@@ -114,7 +114,7 @@ def ending(sweep: Sweep, *, stopped: bool) -> str | None:
     total, done = len(sweep.jobs), sweep.count("completed")
     if stopped:
         return f"stopped: {done} of {total} jobs are done. The same command resumes it in {sweep.folder}."
-    failed = [folder.name for folder, facts in runs_in(sweep.folder).items() if has_failed(facts)]
+    failed = [folder.name for folder, facts in runs_in(sweep.folder).items() if _has_failed(facts)]
     if failed:
         return (
             f"{len(failed)} of {total} jobs failed, in {sweep.folder}: {', '.join(failed)}. The same command "
@@ -125,7 +125,7 @@ def ending(sweep: Sweep, *, stopped: bool) -> str | None:
     return None
 
 
-def has_failed(facts: dict[str, object]) -> bool:
+def _has_failed(facts: dict[str, object]) -> bool:
     """Whether a run ended in an error, not by being cut off."""
     status = str(facts.get("status"))
     return status.startswith("failed") and status != "failed: interrupted"

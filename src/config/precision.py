@@ -22,8 +22,8 @@ from src.config.checked_json import dump_checked, load_checked
 from src.files import write_text
 
 FULL, HALF = "32-true", "bf16-mixed"
-WORTH_IT = 1.3  # on a CPU, times as fast as float32; below that the rounding is not worth it
-SLOW = 2.0  # times as slow as the other: worth a warning
+_WORTH_IT = 1.3  # on a CPU, times as fast as float32; below that the rounding is not worth it
+_SLOW = 2.0  # times as slow as the other: worth a warning
 SECONDS = 1.0  # of timing, after one warm-up of each; where bfloat16 is emulated a round takes some 0.2 s
 
 
@@ -61,13 +61,13 @@ def fastest(accelerator: str, cache_dir: str) -> str:
     """The precision for a device: on CUDA by compute capability (8.0: Ampere), on a CPU by `timing`."""
     import torch
 
-    device = device_type(accelerator)
+    device = _device_type(accelerator)
     if device == "cuda":
         return HALF if torch.cuda.get_device_capability() >= (8, 0) else FULL
-    return HALF if device == "cpu" and timing(cache_dir).gain >= WORTH_IT else FULL
+    return HALF if device == "cpu" and timing(cache_dir).gain >= _WORTH_IT else FULL
 
 
-def device_type(accelerator: str) -> str:
+def _device_type(accelerator: str) -> str:
     """What Lightning would take: cuda, mps or cpu."""
     import torch
 
@@ -86,11 +86,11 @@ def slow_choice(cfg: DictConfig, overrides: Iterable[str]) -> str | None:
     precision = str(cfg.trainer.precision)
     typed = any(o.partition("=")[0].lstrip("+") == "trainer.precision" for o in overrides)
     asked = precision == HALF or (precision == FULL and typed)
-    if not asked or device_type(cfg.trainer.accelerator) != "cpu":
+    if not asked or _device_type(cfg.trainer.accelerator) != "cpu":
         return None
     found = timing(cfg.paths.cache_dir)
     gain, other = (found.gain, FULL) if precision == HALF else (1 / found.gain, HALF)
-    if gain * SLOW >= 1:
+    if gain * _SLOW >= 1:
         return None
     return (
         f"trainer.precision={precision} is slow on this processor: a step of a small convolution takes "

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from omegaconf import DictConfig, OmegaConf
 
-STARTED_BY_SLURM = "submitit_slurm"  # of hydra/launcher: srun starts a run's processes, not Lightning
+_STARTED_BY_SLURM = "submitit_slurm"  # of hydra/launcher: srun starts a run's processes, not Lightning
 
 
 def process_problems(
@@ -23,11 +23,11 @@ def process_problems(
     devices, num_nodes = cfg.trainer.devices, OmegaConf.select(cfg, "trainer.num_nodes") or 1
     from_outside = max(int(env.get(name) or 1) for name in ("WORLD_SIZE", "SLURM_NTASKS")) > 1
     several = from_outside or num_nodes > 1 or not is_one(devices)
-    if sweep and several and launcher != STARTED_BY_SLURM:
+    if sweep and several and launcher != _STARTED_BY_SLURM:
         yield (
             f"a sweep (-m) cannot start runs of several processes (trainer.devices={devices}, torchrun, "
             f"srun): set trainer.devices=1 (hydra/launcher=joblib runs jobs side by side), start each run by "
-            f"a command of its own, or let SLURM start the processes (hydra/launcher={STARTED_BY_SLURM})."
+            f"a command of its own, or let SLURM start the processes (hydra/launcher={_STARTED_BY_SLURM})."
         )
     if not sweep and (from_outside or num_nodes > 1) and not has_folder:
         yield (

@@ -8,7 +8,7 @@ from omegaconf import OmegaConf
 
 CONF_DIR = Path(__file__).resolve().parents[2] / "conf"
 NOT_COMPOSED = {"search": "src.tune"}  # folders of conf/ that src.train does not read -> who does
-MAX_NAME_LENGTH = 100  # characters; file systems allow 255 bytes
+_MAX_NAME_LENGTH = 100  # characters; file systems allow 255 bytes
 
 
 def run_name(override_dirname: str) -> str:
@@ -22,7 +22,7 @@ def run_name(override_dirname: str) -> str:
         key, equals, value = part.lstrip("+~").partition("=")
         short = key.rpartition(".")[2].rpartition("/")[2] + equals + value
         longer = f"{name},{short}" if name else short
-        if len(longer) > MAX_NAME_LENGTH:
+        if len(longer) > _MAX_NAME_LENGTH:
             break
         name = longer
     bare = re.sub(r"[\[\]{}()'\"]", "", name)
@@ -38,12 +38,12 @@ def make_folder(folder: str | Path) -> None:
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except FileExistsError:
-        raise no_folder(folder, "it is a file, or lies below one") from None
+        raise _no_folder(folder, "it is a file, or lies below one") from None
     except OSError as error:
-        raise no_folder(folder, error.strerror) from None
+        raise _no_folder(folder, error.strerror) from None
 
 
-def no_folder(folder: str | Path, reason: str | None) -> OSError:
+def _no_folder(folder: str | Path, reason: str | None) -> OSError:
     return OSError(
         f"{str(folder)[:200]} cannot be made ({reason}): give a folder that can be written to, by "
         f"paths.output_dir=, the environment variable OUTPUT_DIR, or the command's own out=."
@@ -67,9 +67,9 @@ def new_folder(parent: str, *names: str) -> str:
         except FileExistsError:
             if folder.is_dir():
                 continue
-            raise no_folder(folder, "it is a file") from None
+            raise _no_folder(folder, "it is a file") from None
         except OSError as error:
-            raise no_folder(folder, error.strerror) from None
+            raise _no_folder(folder, error.strerror) from None
         return str(folder)
     raise FileExistsError(f"10,000 folders named {stem} in {parent}: remove some.")
 

@@ -34,7 +34,7 @@ def with_run_overrides(overrides: list[str]) -> list[str]:
             "resume continues in a run's own folder, ckpt_path starts a new run: give one of them."
         )
     if resume and resume != "auto":
-        folder = run_folder(resume)
+        folder = _run_folder(resume)
         typed = [o for o in overrides if key(o) not in ("resume", "hydra.run.dir", "hydra.mode")]
         place = [f"resume={quoted(str(folder))}", f"hydra.run.dir={quoted(str(folder))}", "hydra.mode=RUN"]
         return kept(folder, [*typed, *place]) + typed + place
@@ -58,15 +58,15 @@ def kept(run_dir: Path, typed: list[str]) -> list[str]:
         ConfigError: an override could run somebody else's code, or the file is damaged.
     """
     path = run_dir / ".hydra" / "overrides.yaml"
-    saved = read_overrides(path) if path.is_file() else []
+    saved = _read_overrides(path) if path.is_file() else []
     own = {key(o) for o in typed} | {"resume"}
     found = [o for o in saved if key(o) not in own]
     for override in found:
-        refuse_calls(override, path)
+        _refuse_calls(override, path)
     return found
 
 
-def run_folder(path: str) -> Path:
+def _run_folder(path: str) -> Path:
     """The folder of a run that was begun.
 
     Raises:
@@ -104,7 +104,7 @@ def must_be_that_run(cfg: DictConfig) -> None:
         )
 
 
-def read_overrides(path: Path) -> list[str]:
+def _read_overrides(path: Path) -> list[str]:
     """The overrides that a run left in its folder.
 
     Raises:
@@ -122,7 +122,7 @@ def read_overrides(path: Path) -> list[str]:
     return kept
 
 
-def refuse_calls(override: str, path: Path) -> None:
+def _refuse_calls(override: str, path: Path) -> None:
     """Let a run's folder choose among what `conf/` calls, and nothing else.
 
     Raises:

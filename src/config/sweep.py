@@ -82,14 +82,14 @@ def were(begun: list[Any], jobs: Sequence[str], folder: Path) -> bool:
 
     The runs that it began say what they are today; of others nobody knows.
     """
-    today = {facts.get("identity"): identity_now(run_dir) for run_dir, facts in runs_in(folder).items()}
+    today = {facts.get("identity"): _identity_now(run_dir) for run_dir, facts in runs_in(folder).items()}
     known = [
         (today[old], new) for old, new in zip(begun, jobs, strict=False) if today.get(old) not in (None, old)
     ]
     return len(begun) == len(jobs) and bool(known) and all(now == new for now, new in known)
 
 
-def identity_now(run_dir: Path) -> str | None:
+def _identity_now(run_dir: Path) -> str | None:
     """What identifies a run today, from its config.json; None if that is missing or damaged."""
     matters = read(run_dir / CONFIG)
     return identity(without_modules(matters)) if matters else None
@@ -98,10 +98,10 @@ def identity_now(run_dir: Path) -> str | None:
 def runs_in(folder: Path) -> dict[Path, dict[str, Any]]:
     """The summaries of the runs in a sweep's folder, by their folders, in the order of jobs."""
     found = {path.parent: read(path) for path in folder.glob(f"*/{SUMMARY}")}
-    return dict(sorted(found.items(), key=lambda item: (job_number(item[0]), item[0].name)))
+    return dict(sorted(found.items(), key=lambda item: (_job_number(item[0]), item[0].name)))
 
 
-def job_number(run_dir: Path) -> int:
+def _job_number(run_dir: Path) -> int:
     """`3_norm=ln` -> 3."""
     number = run_dir.name.partition("_")[0]
     return int(number) if number.isdigit() else 0
@@ -122,11 +122,11 @@ def run_before(run_dir: Path, key: str, *, in_sweep: bool, auto: bool = False) -
     with more values) numbers its jobs again from 0. With `auto` it is the newest beside its own, one not
     done first.
     """
-    if is_same(run_dir, read(run_dir / SUMMARY), key):
+    if _is_same(run_dir, read(run_dir / SUMMARY), key):
         return run_dir
     if not (in_sweep or auto):
         return None
-    same = {f: facts for f, facts in runs_in(run_dir.parent).items() if is_same(f, facts, key)}
+    same = {f: facts for f, facts in runs_in(run_dir.parent).items() if _is_same(f, facts, key)}
     if not auto:
         return next(iter(same), None)
     newest = sorted(same, key=lambda f: (f / SUMMARY).stat().st_mtime_ns, reverse=True)
@@ -135,9 +135,9 @@ def run_before(run_dir: Path, key: str, *, in_sweep: bool, auto: bool = False) -
     )  # the first of equals
 
 
-def is_same(run_dir: Path, facts: dict[str, Any], key: str) -> bool:
+def _is_same(run_dir: Path, facts: dict[str, Any], key: str) -> bool:
     """Whether a run has this identity, which an earlier version may have written otherwise."""
-    return "identity" in facts and (facts["identity"] == key or identity_now(run_dir) == key)
+    return "identity" in facts and (facts["identity"] == key or _identity_now(run_dir) == key)
 
 
 def left_alone(run_dir: Path, rerun: str) -> str | None:

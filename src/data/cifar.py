@@ -18,7 +18,7 @@ from torchvision.datasets.utils import download_and_extract_archive
 from src.data.source import LabelledImages, Source
 
 DATASETS: dict[str, type[CIFAR10]] = {"cifar10": CIFAR10, "cifar100": CIFAR100}
-ARRAYS = {  # all that a pickled array names; numpy 1 wrote the official files
+_ARRAYS = {  # all that a pickled array names; numpy 1 wrote the official files
     "numpy.core.multiarray._reconstruct": _reconstruct,
     "numpy._core.multiarray._reconstruct": _reconstruct,
     "numpy.ndarray": np.ndarray,
@@ -75,12 +75,12 @@ def bad_names(contents: dict[str, bytes | None]) -> list[str]:
     return [file for file, content in contents.items() if content is None]
 
 
-class ArraysOnly(pickle.Unpickler):
+class _ArraysOnly(pickle.Unpickler):
     """Reads plain values and numpy arrays; a pickle that names anything else is not read on."""
 
     def find_class(self, module: str, name: str) -> Any:
         try:
-            return ARRAYS[f"{module}.{name}"]
+            return _ARRAYS[f"{module}.{name}"]
         except KeyError:
             raise pickle.UnpicklingError(f"it would call {module}.{name}: nothing was run") from None
 
@@ -92,7 +92,7 @@ def unpickled(file: str, content: bytes) -> dict[str, Any]:
         ValueError: it holds more than plain values and arrays, or is damaged.
     """
     try:
-        found = ArraysOnly(BytesIO(content), encoding="latin1").load()
+        found = _ArraysOnly(BytesIO(content), encoding="latin1").load()
     except Exception as error:  # whatever a damaged pickle makes of reading it
         raise ValueError(f"{file} is no file of CIFAR: {' '.join(str(error).split())}.") from None
     if not isinstance(found, dict):

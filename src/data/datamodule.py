@@ -176,7 +176,7 @@ class ImageDataModule(L.LightningDataModule):
         return self.inputs(self.source.train, self.train_indices[:count])
 
     def inputs(self, data: LabelledImages, positions: np.ndarray) -> Tensor:
-        dataset = EvalSet(*held_on(torch.device("cpu"), data), positions, self.stats)
+        dataset = EvalSet(*_held_on(torch.device("cpu"), data), positions, self.stats)
         images, _ = dataset.__getitems__(range(len(positions)))
         return images
 
@@ -184,10 +184,10 @@ class ImageDataModule(L.LightningDataModule):
         """Images and labels, on the device that trains where they fit and no other process loads them."""
         device = torch.device("cpu")
         if isinstance(data.images, np.ndarray) and self.augment.batched and not self.workers(data.images):
-            device = self.device if has_room(self.device, data.images.nbytes) else device
+            device = self.device if _has_room(self.device, data.images.nbytes) else device
         key = id(data), device
         if key not in self.held:
-            self.held[key] = held_on(device, data)
+            self.held[key] = _held_on(device, data)
         return self.held[key]
 
     def workers(self, images: Images | Tensor) -> int:
@@ -224,7 +224,7 @@ class ImageDataModule(L.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
 
-def held_on(device: torch.device, data: LabelledImages) -> Held:
+def _held_on(device: torch.device, data: LabelledImages) -> Held:
     """Images that are in memory as a tensor on `device`, files as they are; labels beside them."""
     images: Images | Tensor = data.images
     if isinstance(images, np.ndarray):
@@ -232,7 +232,7 @@ def held_on(device: torch.device, data: LabelledImages) -> Held:
     return images, torch.from_numpy(data.labels).to(device)
 
 
-def has_room(device: torch.device, num_bytes: int) -> bool:
+def _has_room(device: torch.device, num_bytes: int) -> bool:
     """Whether so much takes no more than a quarter of the device's free memory."""
     free = {
         "cuda": lambda: torch.cuda.mem_get_info(device)[0],

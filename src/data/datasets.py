@@ -23,7 +23,7 @@ def as_batch(images_bhwc: Tensor, labels: Tensor) -> Batch:
     return images_bhwc.permute(0, 3, 1, 2), labels
 
 
-def pick(images: Images | Tensor, at: Tensor) -> Tensor:
+def _pick(images: Images | Tensor, at: Tensor) -> Tensor:
     """The images at these positions, (B, H, W, C) uint8: from memory, or read from their files."""
     if isinstance(images, Tensor):
         return images.index_select(0, at)
@@ -47,7 +47,7 @@ class TrainSet(Dataset[Batch]):
         epoch, index = np.divmod(np.asarray(keys), EPOCH)
         both = torch.from_numpy(np.stack([epoch, self.indices[index]]))
         epochs, at = both.to(self.labels.device, non_blocking=True)
-        images = self.augment(pick(self.images, at), Draws(self.seed, epochs, at))
+        images = self.augment(_pick(self.images, at), Draws(self.seed, epochs, at))
         return as_batch(images, self.labels[at])
 
 
@@ -62,7 +62,7 @@ class EvalSet(Dataset[Batch]):
 
     def __getitems__(self, keys: Sequence[int]) -> Batch:
         at = torch.from_numpy(self.indices[np.asarray(keys)]).to(self.labels.device, non_blocking=True)
-        return as_batch(normalize(pick(self.images, at), self.stats), self.labels[at])
+        return as_batch(normalize(_pick(self.images, at), self.stats), self.labels[at])
 
 
 def as_is(batch: Batch) -> Batch:

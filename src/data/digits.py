@@ -9,8 +9,8 @@ from sklearn.datasets import load_digits
 from src.data.source import LabelledImages, Source
 from src.data.split import stratified_split
 
-TEST_IMAGES = 360  # of 1,797
-SPLIT_SEED = 0  # the test set is the same for every run
+_TEST_IMAGES = 360  # of 1,797
+_SPLIT_SEED = 0  # the test set is the same for every run
 
 
 @cache
@@ -26,7 +26,7 @@ def digits(image_size: int = 32) -> Source:
     ]
     images = np.stack([np.asarray(image.convert("RGB")) for image in grey])
     labels = bunch.target.astype(np.int64)
-    train, test = stratified_split(labels, TEST_IMAGES, seed=SPLIT_SEED)
+    train, test = stratified_split(labels, _TEST_IMAGES, seed=_SPLIT_SEED)
     return Source(
         train=LabelledImages(images[train], labels[train]),
         test=LabelledImages(images[test], labels[test]),

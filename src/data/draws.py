@@ -13,7 +13,7 @@ from torch import Tensor
 
 GAMMA = 0x9E3779B97F4A7C15 - 2**64  # 2^64 / golden ratio, odd: steps that never meet
 MIX_1, MIX_2 = 0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64
-PER_OP = 1 << 16  # more than an op draws for an image
+_PER_OP = 1 << 16  # more than an op draws for an image
 
 
 def mix(state: Tensor) -> Tensor:
@@ -67,7 +67,7 @@ class Draws:
         return self.hashed(self.by_image, count)
 
     def hashed(self, state: Tensor, count: int) -> Tensor:
-        first = self.op * PER_OP + 1
+        first = self.op * _PER_OP + 1
         places = torch.arange(first, first + count, device=state.device)
         return shifted(mix(state + (places * GAMMA)[:, None]), 40).to(torch.float32) * 2.0**-24
 

@@ -104,12 +104,12 @@ def rotate(images_bhwc: Tensor, degrees: Tensor) -> Tensor:
 
 def normalize(images_bhwc: Tensor, stats: Stats) -> Tensor:
     """Pixel values from 0 to 255 -> float32 with the data's mean at 0 and its standard deviation at 1."""
-    mean, std = a_row_of(stats, images_bhwc.shape[2], images_bhwc.device)
+    mean, std = _a_row_of(stats, images_bhwc.shape[2], images_bhwc.device)
     return torch.sub(images_bhwc.flatten(2), mean).div_(std).view(images_bhwc.shape)
 
 
 @lru_cache(maxsize=8)
-def a_row_of(stats: Stats, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _a_row_of(stats: Stats, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each value in a row of pixels, (W * C,): long rows are quick."""
     mean, std = (torch.tensor(values, dtype=torch.float32) * 255 for values in stats)
     return mean.repeat(width).to(device), std.repeat(width).to(device)

@@ -10,7 +10,7 @@ from itertools import pairwise
 from torch import Tensor
 from torch.nn import functional as F
 
-SMALLEST = 8  # pixels
+_SMALLEST = 8  # pixels
 
 
 class Resolution:
@@ -31,11 +31,11 @@ class Resolution:
             self.stages = [(0, 0.0)]  # refused below
         ends = [0.0, *(until for _, until in self.stages)]
         rising = all(low < high <= 1 for low, high in pairwise(ends))
-        if not rising or any(pixels < SMALLEST for pixels, _ in self.stages):
+        if not rising or any(pixels < _SMALLEST for pixels, _ in self.stages):
             given = [list(stage) if isinstance(stage, Sequence) else stage for stage in stages]
             raise ValueError(
-                f"resize.stages must be [[pixels, until], …] with {SMALLEST} pixels or more and fractions of "
-                f"training that rise to at most 1, such as [[24, 0.5]]: got {given}."
+                f"resize.stages must be [[pixels, until], …] with {_SMALLEST} pixels or more and fractions "
+                f"of training that rise to at most 1, such as [[24, 0.5]]: got {given}."
             )
 
     def phases(self) -> list[tuple[float, float]]:

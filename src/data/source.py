@@ -76,7 +76,7 @@ def open_rgb(path: Path) -> Image.Image:
         with warnings.catch_warnings(action="ignore"), Image.open(path) as image:
             upright = ImageOps.exif_transpose(image)
             if upright.mode.startswith("I") or upright.mode == "F":
-                upright = eight_bits(upright)
+                upright = _eight_bits(upright)
             if upright.has_transparency_data:
                 white = Image.new("RGBA", upright.size, "white")
                 upright = Image.alpha_composite(white, upright.convert("RGBA"))
@@ -88,7 +88,7 @@ def open_rgb(path: Path) -> Image.Image:
         raise ValueError(f"{path} cannot be read as an image ({reason}): remove or replace it.") from None
 
 
-def eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image) -> Image.Image:
     """Grey values of 16 or 32 bits to 0..255: 16-bit ones by their range, others by their largest value."""
     values = np.asarray(image, dtype=np.float64)
     top = 65535 if image.mode.startswith("I;16") else max(values.max(), 255)

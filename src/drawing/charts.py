@@ -12,8 +12,8 @@ from src.drawing.sheet import ACTUAL, INK, PREDICTED
 from src.metrics.errors import NUM_BINS, PerClass, Reliability
 
 WIDTH = 4.8  # inches: nine-point type is legible where TensorBoard shows a picture 345 pixels wide
-MAX_NUMBERED = 20  # classes; a larger matrix has no room for numbers and names
-MAX_BARS = 40  # classes
+_MAX_NUMBERED = 20  # classes; a larger matrix has no room for numbers and names
+_MAX_BARS = 40  # classes
 
 
 def confusion_figure(matrix: np.ndarray, class_names: Sequence[str], *, percent: bool = False) -> Figure:
@@ -25,7 +25,7 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str], *, percent:
     """
     shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     count, right, total = len(matrix), np.trace(matrix), matrix.sum()
-    side = WIDTH if count <= MAX_NUMBERED else 2 * WIDTH
+    side = WIDTH if count <= _MAX_NUMBERED else 2 * WIDTH
     figure = Figure(figsize=(side, side), layout="constrained")
     axes = figure.subplots()
     mistakes = shares * (1 - np.eye(count))
@@ -35,7 +35,7 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str], *, percent:
     axes.set_ylabel("actual", color=ACTUAL)
     unit = ", % of each row" if percent else ""
     axes.set_title(f"{right:,} of {total:,} right ({right / max(total, 1):.2%}){unit}")
-    if count > MAX_NUMBERED:
+    if count > _MAX_NUMBERED:
         return figure
     axes.set_xticks(range(count), class_names, rotation=45, ha="right")
     axes.set_yticks(range(count), class_names)
@@ -51,7 +51,7 @@ def confusion_figure(matrix: np.ndarray, class_names: Sequence[str], *, percent:
 
 def per_class_figure(scores: PerClass, class_names: Sequence[str]) -> Figure:
     """Precision and recall of each class, the class with the lowest F1 on top."""
-    order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")[-MAX_BARS:]  # the worst ones
+    order = np.argsort(-np.nan_to_num(scores.f1, nan=-1.0), kind="stable")[-_MAX_BARS:]  # the worst ones
     precision, recall = scores.precision[order] * 100, scores.recall[order] * 100
     figure = Figure(figsize=(WIDTH, 1.2 + 0.3 * len(order)), layout="constrained")
     axes = figure.subplots()

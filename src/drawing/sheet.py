@@ -26,7 +26,7 @@ Line = tuple[str, str]  # text and its color
 
 
 @cache
-def font(size: int) -> ImageFont.FreeTypeFont:
+def _font(size: int) -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which comes with matplotlib and knows most scripts."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
 
@@ -47,7 +47,7 @@ def text(lines: Sequence[Line], width: int) -> Image.Image:
     draw = ImageDraw.Draw(strip)
     for row, (words, color) in enumerate(lines):
         shown, size = fitted(words, width)
-        draw.text((width / 2, (row + 0.5) * height), shown, color, font(size), anchor="mm")
+        draw.text((width / 2, (row + 0.5) * height), shown, color, _font(size), anchor="mm")
     return strip
 
 
@@ -59,7 +59,7 @@ def noted(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
         middle,
         "\n".join(lines),
         "white",
-        font(FONT_SIZE),
+        _font(FONT_SIZE),
         anchor="mm",
         align="center",
         stroke_width=2,
@@ -71,9 +71,9 @@ def noted(picture: Image.Image, lines: Sequence[str]) -> Image.Image:
 def fitted(words: str, width: int) -> tuple[str, int]:
     """`words` and the largest type that fits them into `width` pixels; at the smallest, cut with `…`."""
     for size in range(FONT_SIZE, MIN_FONT_SIZE - 1, -1):
-        if font(size).getlength(words) <= width:
+        if _font(size).getlength(words) <= width:
             return words, size
-    while words and font(MIN_FONT_SIZE).getlength(words + "…") > width:
+    while words and _font(MIN_FONT_SIZE).getlength(words + "…") > width:
         words = words[:-1]
     return words.rstrip() + "…", MIN_FONT_SIZE
 

@@ -29,22 +29,22 @@ def updates_figure(convs: Sequence[ConvUpdate], steps: Sequence[int], updates: S
     # Subfigures: long names of layers above leave the curve below its width
     *uppers, lower = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for upper in uppers:
-        draw_convs(upper.subplots(), convs)
+        _draw_convs(upper.subplots(), convs)
     axes = lower.subplots()
     axes.plot(steps, updates, color=ACTUAL, marker="." if len(steps) < 40 else "")
-    axes.set_yscale(scale_for(updates))
+    axes.set_yscale(_scale_for(updates))
     axes.set(xlabel="step", ylabel="‖Δw‖ / ‖w‖")
     axes.set_title("the whole network's update of a step", fontsize=10)
     axes.grid(alpha=0.3)
     return figure
 
 
-def scale_for(values: Sequence[float]) -> str:
+def _scale_for(values: Sequence[float]) -> str:
     """Updates differ by orders of magnitude; with lr = 0 all are zero, which logarithms cannot show."""
     return "log" if any(value > 0 for value in values) else "linear"
 
 
-def draw_convs(axes: Axes, convs: Sequence[ConvUpdate]) -> None:
+def _draw_convs(axes: Axes, convs: Sequence[ConvUpdate]) -> None:
     """A point where each convolution's update settled, a bar where it should."""
     places = range(len(convs))
     axes.scatter([c.measured for c in convs], places, color=ACTUAL, label="measured", zorder=3)
@@ -62,7 +62,7 @@ def draw_convs(axes: Axes, convs: Sequence[ConvUpdate]) -> None:
         )
     axes.set_yticks(places, [c.name for c in convs], fontsize=9)
     axes.set_ylim(len(convs) - 0.4, -0.6)  # the first layer on top
-    axes.set_xscale(scale_for([c.measured for c in convs] + predicted))
+    axes.set_xscale(_scale_for([c.measured for c in convs] + predicted))
     axes.tick_params(axis="x", which="both", labelsize=8, rotation=30)
     axes.grid(alpha=0.3, which="both")
     axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, frameon=False)

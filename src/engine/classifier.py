@@ -22,13 +22,13 @@ from src.optim.param_groups import Factors, l1_norm, make_optimizer
 from src.optim.schedule import Schedule
 from src.optim.selection import Selection
 
-FIT_IMAGES = 5000  # that a network's frozen parts are computed from
+_FIT_IMAGES = 5000  # that a network's frozen parts are computed from
 
 Batch = tuple[Tensor, Tensor]  # images BCHW float32, labels B int64
 
 
 @runtime_checkable
-class FitsToImages(Protocol):
+class _FitsToImages(Protocol):
     """A network with parts that are computed from training images instead of trained."""
 
     def fit_to(self, images: Tensor) -> None: ...
@@ -107,8 +107,8 @@ class Classifier(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Show a network that wants it some training images; a checkpoint's weights come later and win."""
-        if stage == "fit" and isinstance(self.net, FitsToImages):
-            self.net.fit_to(self.trainer.datamodule.train_inputs(FIT_IMAGES))  # type: ignore[attr-defined]
+        if stage == "fit" and isinstance(self.net, _FitsToImages):
+            self.net.fit_to(self.trainer.datamodule.train_inputs(_FIT_IMAGES))  # type: ignore[attr-defined]
 
     def forward(self, images: Tensor) -> Tensor:
         """BCHW -> logits (B, K)."""

@@ -8,7 +8,7 @@ import torch
 # Options of glibc's mallopt (malloc.h)
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 LARGEST = 2**31 - 1  # bytes; mallopt takes a C int
-PAD = 64 * 2**20  # bytes that the heap grows by at least
+_PAD = 64 * 2**20  # bytes that the heap grows by at least
 OWN_THREADS = torch.get_num_threads()  # what OMP_NUM_THREADS says, or all cores
 
 
@@ -47,6 +47,6 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     taken = [
         mallopt(option, value)
-        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, LARGEST), (M_TOP_PAD, PAD))
+        for option, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, LARGEST), (M_TOP_PAD, _PAD))
     ]
     return all(taken)

@@ -3,7 +3,7 @@
 import logging
 import warnings
 
-KNOWN = (
+_KNOWN = (
     # a resumed run
     r"Checkpoint directory .* exists and is not empty",
     # a resumed run in the middle of an epoch: EpochSampler does so after what is done
@@ -28,7 +28,7 @@ KNOWN = (
 
 def quiet() -> None:
     """Leave only warnings that a user can act on."""
-    for message in KNOWN:
+    for message in _KNOWN:
         warnings.filterwarnings("ignore", message=message)
     for name in ("lightning.pytorch", "lightning.fabric", "onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -11,7 +11,7 @@ from torch import nn
 from src.config.finished import build_foreign
 from src.runs.checkpoint_file import must_be_whole
 
-LARGEST_IMAGE = 4096  # pixels, as `data.image_size` allows
+_LARGEST_IMAGE = 4096  # pixels, as `data.image_size` allows
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def data_facts(checkpoint: dict[str, Any], path: Path) -> dict[str, Any]:
     numbers = [facts["mean"], facts["std"]]
     if not (
         (isinstance(names, list) and names and all(isinstance(name, str) for name in names))
-        and (isinstance(size, int) and 0 < size <= LARGEST_IMAGE)
+        and (isinstance(size, int) and 0 < size <= _LARGEST_IMAGE)
         and all(isinstance(three, list) and len(three) == 3 for three in numbers)
         and all(isinstance(number, float) for three in numbers for number in three)
     ):

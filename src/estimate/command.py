@@ -45,8 +45,8 @@ Examples:
   python -m src.estimate norm=ln trainer.precision=bf16-mixed
   python -m src.estimate -m size=cpu norm=bn,ln,gn seed=0,1,2"""
 
-UNTIMED = ("seed", "data.seed")  # jobs that differ in nothing else take equally long
-NO_PART = ("logger",)
+_UNTIMED = ("seed", "data.seed")  # jobs that differ in nothing else take equally long
+_NO_PART = ("logger",)
 
 
 @command(HELP, {}, flags=["-m", "--multirun"])
@@ -59,7 +59,7 @@ def main(given: Arguments) -> int:
 
     busy = others_at_work()
     try:
-        found = estimates(jobs)
+        found = _estimates(jobs)
     except Exception as error:
         if os.environ.get("HYDRA_FULL_ERROR") or any(cfg.traceback for cfg in jobs.values()):
             traceback.print_exc()
@@ -69,7 +69,7 @@ def main(given: Arguments) -> int:
         print(f"\n{busy}")
     for line in {slow_choice(cfg, overrides) for cfg in jobs.values()} - {None}:
         print(f"\n{line}")
-    if sooner := enders(list(jobs.values())):
+    if sooner := _enders(list(jobs.values())):
         print(f"\n{' and '.join(sooner)} may end it sooner: these are all epochs.")
     print(f"\nrun it: {shlex.join(['python', '-m', 'src.train', *flags[:1], *overrides])}")
     return 0
@@ -100,7 +100,7 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
     return jobs
 
 
-def estimates(jobs: dict[str, DictConfig]) -> list["Estimate"]:
+def _estimates(jobs: dict[str, DictConfig]) -> list["Estimate"]:
     """Measure each job once, those that differ in the seed alone together."""
     from src.config.console import log_to_terminal
     from src.estimate.measure import estimate
@@ -108,7 +108,7 @@ def estimates(jobs: dict[str, DictConfig]) -> list["Estimate"]:
     log_to_terminal()
     keys = [
         json.dumps(
-            {k: v for k, v in flattened(plain(cfg)) if k not in UNTIMED and k.split(".")[0] not in NO_PART}
+            {k: v for k, v in flattened(plain(cfg)) if k not in _UNTIMED and k.split(".")[0] not in _NO_PART}
         )
         for cfg in jobs.values()
     ]
@@ -130,7 +130,7 @@ def others_at_work() -> str:
     return f"other work is running here (load {load:.1f} on {cores} cores): alone, a CPU would be faster."
 
 
-def enders(configs: Sequence[DictConfig]) -> list[str]:
+def _enders(configs: Sequence[DictConfig]) -> list[str]:
     """What could end a run before its last epoch."""
     keys = ("trainer.max_time", "callbacks.early_stopping")
     return [key for key in keys if any(OmegaConf.select(cfg, key) for cfg in configs)]

@@ -20,10 +20,10 @@ from src.estimate.probes import PeakMemory, StepTimer, peak_memory
 from src.models.cost import Length, count_macs, limited, num_params, passes_pflop, training_length
 
 EVALUATION = (3.0, 10)  # seconds and batches of validation, at most
-LOADING = (1.0, 5)  # seconds and batches of loading alone, at most
-FORWARD = 1 / 3  # of a training step
+_LOADING = (1.0, 5)  # seconds and batches of loading alone, at most
+_FORWARD = 1 / 3  # of a training step
 # The rest of the Trainer is the composition's. One validation batch an epoch: a schedule may wait for it.
-HELD_BACK: dict[str, Any] = {
+_HELD_BACK: dict[str, Any] = {
     "logger": False,
     "enable_checkpointing": False,
     "enable_progress_bar": False,
@@ -101,7 +101,7 @@ def estimate(cfg: DictConfig) -> Estimate:
     began = time.perf_counter()
     datamodule = build(cfg.data)
     datamodule.setup()
-    timer, trainer = timed_trainer(cfg)
+    timer, trainer = _timed_trainer(cfg)
     overfit = cfg.trainer.overfit_batches  # stands for both limits, in Lightning
     length = training_length(
         len(datamodule.train_indices),
@@ -116,7 +116,7 @@ def estimate(cfg: DictConfig) -> Estimate:
         resize, phases, first_end = module.resize, list[Phase](), 0.0
         for start, share in resize.phases() if resize else [(0.0, 1.0)]:
             if phases:
-                timer, trainer = timed_trainer(cfg)
+                timer, trainer = _timed_trainer(cfg)
             if resize:
                 module.resize = lambda images, _, start=start: resize(images, start)
             module.passes.clear()
@@ -125,37 +125,37 @@ def estimate(cfg: DictConfig) -> Estimate:
             first_end = first_end or timer.first_end
             phases.append(Phase(share, *timer.timed(), each_image))
             memory.batches = len(timer.seconds)
-    each = evaluation_seconds(trainer, module, datamodule, timer)
+    each = _evaluation_seconds(trainer, module, datamodule, timer)
     with peak_memory(trainer.strategy.root_device) as explaining:
-        explain_a_batch(cfg, module, datamodule)
+        _explain_a_batch(cfg, module, datamodule)
     if memory.whole is not None and explaining.whole is not None:
         memory.whole = max(memory.whole, explaining.whole)
     validations = length.epochs // cfg.trainer.check_val_every_n_epoch
     return Estimate(
-        device=device_words(trainer.strategy.root_device),
+        device=_device_words(trainer.strategy.root_device),
         precision=str(trainer.precision),
         num_params=num_params(module.net),
         macs=count_macs(module.net, cfg.data.image_size),
         batch_size=min(cfg.data.batch_size, len(datamodule.train_indices)),
         length=length,
-        pflop=sum(phase_pflop(phase, length.images, module.net) for phase in phases),
+        pflop=sum(_phase_pflop(phase, length.images, module.net) for phase in phases),
         phases=phases,
         start_seconds=max(0.0, first_end - began - median(phases[0].timed)),
         val=Pass(validations, num_batches(datamodule, "val", overfit or cfg.trainer.limit_val_batches), each),
         test=Pass(1, num_batches(datamodule, "test", cfg.trainer.limit_test_batches), each * looks(module)),
         load_seconds=length.batches
-        * loading_seconds(datamodule)
+        * _loading_seconds(datamodule)
         / max(1, datamodule.workers(datamodule.source.train.images)),
         memory=memory,
     )
 
 
-def explain_a_batch(cfg: DictConfig, module: L.LightningModule, datamodule: Any) -> None:
+def _explain_a_batch(cfg: DictConfig, module: L.LightningModule, datamodule: Any) -> None:
     """Test one batch, and let the composition's callbacks draw what they draw after a test."""
     watchers = [part for part in with_views(build_named(cfg.callbacks)) if isinstance(part, EvaluationViews)]
     if watchers:
         return_freed_memory()
-        trainer = build(cfg.trainer, callbacks=watchers, **HELD_BACK | {"limit_test_batches": 1})
+        trainer = build(cfg.trainer, callbacks=watchers, **_HELD_BACK | {"limit_test_batches": 1})
         logging.disable()  # what the callbacks say of a batch is of no use
         try:
             trainer.test(module, datamodule=datamodule, verbose=False)
@@ -163,7 +163,7 @@ def explain_a_batch(cfg: DictConfig, module: L.LightningModule, datamodule: Any)
             logging.disable(logging.NOTSET)
 
 
-def device_words(device: torch.device) -> str:
+def _device_words(device: torch.device) -> str:
     """What computed: a GPU's name, or the processor and its threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
@@ -172,24 +172,24 @@ def device_words(device: torch.device) -> str:
     return f"{device.type} ({name}, {threads} thread{'s' * (threads > 1)})"
 
 
-def timed_trainer(cfg: DictConfig) -> tuple[StepTimer, Any]:
+def _timed_trainer(cfg: DictConfig) -> tuple[StepTimer, Any]:
     """The composition's Trainer with a timer for its only callback."""
     timer = StepTimer(accumulate=cfg.trainer.accumulate_grad_batches, compiled=cfg.module.compile)
-    return timer, build(cfg.trainer, callbacks=[timer], **HELD_BACK)
+    return timer, build(cfg.trainer, callbacks=[timer], **_HELD_BACK)
 
 
-def phase_pflop(phase: Phase, num_images: int, net: nn.Module) -> float:
+def _phase_pflop(phase: Phase, num_images: int, net: nn.Module) -> float:
     """Compute of a phase of a training on `num_images`, in 10^15 floating-point operations."""
     macs = {size: count_macs(net, size) for size in phase.passes}
     return passes_pflop({size: each * phase.share * num_images for size, each in phase.passes.items()}, macs)
 
 
-def evaluation_seconds(
+def _evaluation_seconds(
     trainer: L.Trainer, module: L.LightningModule, datamodule: Any, timer: StepTimer
 ) -> float:
     """Seconds of a batch through the network alone, from validation, or the test where there is none."""
     seconds, most = EVALUATION
-    one = timer.evaluated[-1] if timer.evaluated else median(timer.timed()[0]) * FORWARD
+    one = timer.evaluated[-1] if timer.evaluated else median(timer.timed()[0]) * _FORWARD
     if not timer.evaluated or one * 2 < seconds:
         timer.evaluated.clear()
         number = max(1, min(most, int(seconds / one)))
@@ -200,12 +200,12 @@ def evaluation_seconds(
     return each if datamodule.has_val else each / looks(module)
 
 
-def loading_seconds(datamodule: Any) -> float:
+def _loading_seconds(datamodule: Any) -> float:
     """Seconds in which one process reads and augments a training batch."""
     dataset = datamodule.train_dataloader().dataset
     keys = range(min(datamodule.batch_size, len(dataset)))  # of the first epoch
     seconds: list[float] = []
-    while not seconds or (sum(seconds) < LOADING[0] and len(seconds) < LOADING[1]):
+    while not seconds or (sum(seconds) < _LOADING[0] and len(seconds) < _LOADING[1]):
         began = time.perf_counter()
         dataset.__getitems__(keys)
         seconds.append(time.perf_counter() - began)

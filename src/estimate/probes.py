@@ -14,8 +14,8 @@ import torch
 SECONDS = 6.0  # of timed training batches, after the warm-up
 WARM_UP = 2  # batches that are not timed: kernels are chosen, workers and memory come up
 LEAST = 5  # batches in all, for the memory of the first ones is not that of the later ones
-LONGEST = 30.0  # seconds that the least number may take
-MOST = 100  # timed batches
+_LONGEST = 30.0  # seconds that the least number may take
+_MOST = 100  # timed batches
 
 
 class StepTimer(L.Callback):
@@ -57,8 +57,8 @@ class StepTimer(L.Callback):
         if len(self.seconds) == 1 and self.compiled:
             return False
         if len(self.seconds) < LEAST:
-            return sum(self.seconds) > LONGEST
-        return passed > SECONDS or len(self.seconds) >= WARM_UP + MOST
+            return sum(self.seconds) > _LONGEST
+        return passed > SECONDS or len(self.seconds) >= WARM_UP + _MOST
 
     def timed(self) -> tuple[list[float], bool]:
         """The batches that count, and whether they were warm; means over optimizer steps that were whole.
@@ -115,14 +115,14 @@ def peak_memory(device: torch.device) -> Iterator[PeakMemory]:
         return
     with suppress(OSError):  # Linux: let the high-water mark begin where the process stands
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
-    before = peak_resident()  # where that cannot be, the highest so far: `added` is a lower bound
+    before = _peak_resident()  # where that cannot be, the highest so far: `added` is a lower bound
     yield found
-    found.whole = peak_resident()
+    found.whole = _peak_resident()
     if before is not None and found.whole is not None:
         found.added = found.whole - before
 
 
-def peak_resident() -> int | None:
+def _peak_resident() -> int | None:
     """The process's highest resident memory, in bytes."""
     status = Path("/proc/self/status")
     if status.is_file():

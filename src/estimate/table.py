@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from src.estimate.measure import Estimate, Pass
     from src.estimate.probes import PeakMemory
 
-UNEVEN = 1.5  # slow batches over fast ones, from which on that is worth a word
+_UNEVEN = 1.5  # slow batches over fast ones, from which on that is worth a word
 
 
 def estimate_table(found: "Estimate") -> str:
@@ -24,7 +24,7 @@ def estimate_table(found: "Estimate") -> str:
         ("machine", f"{found.device}, precision {found.precision}"),
         ("measured", measured(found)),
         ("loading", f"{duration(found.load_seconds)} for all training batches, if nothing else is done"),
-        ("peak memory", memory_words(found.memory)),
+        ("peak memory", _memory_words(found.memory)),
         ("", ""),
         ("start", f"{duration(found.start_seconds):<9} data, network, first batch"),
         ("training", f"{duration(found.train_seconds):<9} {together}"),
@@ -46,7 +46,7 @@ def measured(found: "Estimate") -> str:
     if not phase.warm:
         return f"{batch} a batch ({speed}), from the very first one alone: a warm one may be faster"
     low, high = spread(phase.timed)
-    busy = "; uneven: is the machine busy?" if high > UNEVEN * low else ""
+    busy = "; uneven: is the machine busy?" if high > _UNEVEN * low else ""
     return f"{batch} a batch ({speed}), median of {len(phase.timed)}: {short(low)} to {short(high)}{busy}"
 
 
@@ -66,11 +66,11 @@ def passes(which: "Pass") -> str:
     return f"{duration(which.seconds):<9} {f'{which.passes} x ' if which.passes > 1 else ''}{each}"
 
 
-def memory_words(memory: "PeakMemory") -> str:
+def _memory_words(memory: "PeakMemory") -> str:
     if memory.added is None or memory.whole is None:
         return "not known on this system"
     few = f" (after {memory.batches} batches; more may raise it)" if memory.batches < LEAST else ""
-    return f"{mebibytes(memory.added)} for training; {memory.kind} {mebibytes(memory.whole)}{few}"
+    return f"{_mebibytes(memory.added)} for training; {memory.kind} {_mebibytes(memory.whole)}{few}"
 
 
 def short(seconds: float) -> str:
@@ -78,7 +78,7 @@ def short(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def mebibytes(num_bytes: int) -> str:
+def _mebibytes(num_bytes: int) -> str:
     return f"{num_bytes / 2**20:,.0f} MiB"
 
 

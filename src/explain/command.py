@@ -46,7 +46,7 @@ def main(given: Arguments) -> int:
     """The command; returns its exit code: 1 also where some pictures were left out."""
     own = given.own
     run_dir, checkpoint, cfg = finished_run(own, given.overrides)
-    files, indices = what_to_explain(own["images"])
+    files, indices = _what_to_explain(own["images"])
     out = results_folder(own["out"] or run_dir / "explain" / time.strftime("%y%m%d-%H%M"))
     with results_in(out, "explain.log", show=cfg.traceback):
         left_out = explain(placed(cfg, out), checkpoint, files=files, indices=indices, own=own)
@@ -54,7 +54,7 @@ def main(given: Arguments) -> int:
     return 1 if left_out else 0
 
 
-def what_to_explain(images: str) -> tuple[list[Path], list[int]]:
+def _what_to_explain(images: str) -> tuple[list[Path], list[int]]:
     """Picture files, and positions in the test set, that `images=` names.
 
     Raises:

@@ -28,7 +28,7 @@ BATCH = 64  # pictures a pass
 
 
 @dataclass(frozen=True)
-class Explanation:
+class _Explanation:
     """A row: names of classes with their probabilities; `actual` is empty where nobody knows it."""
 
     picture: str
@@ -50,7 +50,7 @@ def explain_pictures(
     target: str,
     facts: dict[str, Any],
     out: Path,
-) -> list[Explanation]:
+) -> list[_Explanation]:
     """Save a sheet for each picture as `<name>.png` in `out`, and tell what the network says.
 
     Args:
@@ -78,7 +78,7 @@ def explain_pictures(
         aims = np.array([said.predicted[k] if t is None else t for k, t in enumerate(wanted)])
         both = torch.from_numpy(np.concatenate([said.predicted, aims]))
         maps = grad_cam(net, torch.cat([inputs, inputs]), both, layers)
-        exact = exact_maps(net, inputs)
+        exact = _exact_maps(net, inputs)
         for k, picture in enumerate(part):
             guess, aim = int(said.predicted[k]), int(aims[k])
             answers = [Answer("predicted", names[guess], said.probs[k, guess])]
@@ -90,11 +90,11 @@ def explain_pictures(
             blocks = [grad_cam_block(case, {layer: maps[layer][rows, 0] for layer in layers})]
             if exact is not None:
                 blocks.append(evidence_block(case, exact[k, [guess, aim][: len(answers)]]))
-            path = free_name(out, picture.name)
+            path = _free_name(out, picture.name)
             grid(blocks, columns=1, gap=14).save(path, optimize=True)
             second = int(said.second[k])
             found.append(
-                Explanation(
+                _Explanation(
                     picture=picture.name,
                     predicted=names[guess],
                     confidence=float(said.confidence[k]),
@@ -127,7 +127,7 @@ def target_of(picture: Picture, target: str, names: Sequence[str]) -> int | None
     raise ValueError(f"target={target} is no class: valid are predicted, true, {', '.join(names[:20])}.")
 
 
-def exact_maps(net: nn.Module, inputs: Tensor) -> Tensor | None:
+def _exact_maps(net: nn.Module, inputs: Tensor) -> Tensor | None:
     """Evidence maps (B, K, h, w), or None for a network that has none."""
     try:
         return evidence(net, inputs).maps
@@ -135,7 +135,7 @@ def exact_maps(net: nn.Module, inputs: Tensor) -> Tensor | None:
         return None
 
 
-def free_name(folder: Path, stem: str) -> Path:
+def _free_name(folder: Path, stem: str) -> Path:
     """`stem.png`, or with `-2`, `-3` … appended where pictures of several folders share a name."""
     count, path = 1, folder / f"{stem}.png"
     while path.exists():
@@ -144,15 +144,15 @@ def free_name(folder: Path, stem: str) -> Path:
     return path
 
 
-def write_explanations(path: Path, rows: Sequence[Explanation]) -> None:
+def write_explanations(path: Path, rows: Sequence[_Explanation]) -> None:
     """A CSV file, a row a picture."""
     with atomic_write(path) as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Explanation)])
+        writer = csv.DictWriter(file, [field.name for field in fields(_Explanation)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
 
 
-def explanations_table(rows: Sequence[Explanation]) -> str:
+def explanations_table(rows: Sequence[_Explanation]) -> str:
     """For the terminal: picture, predicted class, second choice, actual class, target, sheet."""
     cells = [("picture", "predicted", "second choice", "actual", "target", "sheet")]
     for row in rows:

@@ -40,7 +40,7 @@ OWN = {"run": "???", "format": "safetensors", "ckpt": "", "out": "", "allow": ""
 @command(HELP, OWN)
 def main(given: Arguments) -> int:
     """The command; returns its exit code."""
-    formats = formats_named(given.own["format"])
+    formats = _formats_named(given.own["format"])
     run_dir, checkpoint, cfg = finished_run(given.own, given.overrides)
     out = Path(given.own["out"] or run_dir / "export")
     out.mkdir(parents=True, exist_ok=True)
@@ -64,7 +64,7 @@ def main(given: Arguments) -> int:
     return 0
 
 
-def formats_named(given: str) -> list[str]:
+def _formats_named(given: str) -> list[str]:
     """The formats that `format=` names, each once.
 
     Raises:

@@ -20,7 +20,7 @@ Facts = dict[str, str]
 Predict = Callable[["Tensor"], "Tensor"]  # images BCHW -> logits
 
 
-class Exported(NamedTuple):
+class _Exported(NamedTuple):
     """What a file gives."""
 
     predict: Predict
@@ -42,7 +42,7 @@ class Format:
     suffix: str
     needs: Sequence[str]
     dump: "Callable[[nn.Module, Tensor, Facts], bytes]"
-    load: Callable[[Path, Sequence[str]], Exported]
+    load: Callable[[Path, Sequence[str]], _Exported]
 
     @property
     def missing(self) -> list[str]:
@@ -50,13 +50,13 @@ class Format:
         return [name for name in self.needs if find_spec(name) is None]
 
 
-def to_safetensors(net: "nn.Module", _: "Tensor", facts: Facts) -> bytes:
+def _to_safetensors(net: "nn.Module", _: "Tensor", facts: Facts) -> bytes:
     from safetensors.torch import save
 
     return save({name: t.contiguous() for name, t in net.state_dict().items()}, metadata=facts)
 
 
-def from_safetensors(path: Path, allow: Sequence[str] = ()) -> Exported:
+def from_safetensors(path: Path, allow: Sequence[str] = ()) -> _Exported:
     """A new network, built from the configuration in the file's header, with the file's weights.
 
     Raises:
@@ -70,10 +70,10 @@ def from_safetensors(path: Path, allow: Sequence[str] = ()) -> Exported:
     config = json.loads(facts["model"])
     net: nn.Module = build_foreign(config, allow, path).eval().requires_grad_(False)
     net.load_state_dict(tensors)
-    return Exported(net, facts)
+    return _Exported(net, facts)
 
 
-def to_onnx(net: "nn.Module", images: "Tensor", facts: Facts) -> bytes:
+def _to_onnx(net: "nn.Module", images: "Tensor", facts: Facts) -> bytes:
     import torch
     from torch.export import Dim, export
 
@@ -89,7 +89,7 @@ def to_onnx(net: "nn.Module", images: "Tensor", facts: Facts) -> bytes:
     return content
 
 
-def from_onnx(path: Path, _: Sequence[str] = ()) -> Exported:
+def _from_onnx(path: Path, _: Sequence[str] = ()) -> _Exported:
     import onnxruntime
     import torch
 
@@ -99,10 +99,10 @@ def from_onnx(path: Path, _: Sequence[str] = ()) -> Exported:
         (logits,) = session.run(["logits"], {"images": images.numpy()})
         return torch.from_numpy(logits)
 
-    return Exported(predict, dict(session.get_modelmeta().custom_metadata_map))
+    return _Exported(predict, dict(session.get_modelmeta().custom_metadata_map))
 
 
 FORMATS = {
-    "safetensors": Format(".safetensors", ["safetensors"], to_safetensors, from_safetensors),
-    "onnx": Format(".onnx", ["onnx", "onnxscript", "onnxruntime"], to_onnx, from_onnx),
+    "safetensors": Format(".safetensors", ["safetensors"], _to_safetensors, from_safetensors),
+    "onnx": Format(".onnx", ["onnx", "onnxscript", "onnxruntime"], _to_onnx, _from_onnx),
 }

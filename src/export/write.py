@@ -16,9 +16,9 @@ from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.export.formats import FORMATS, Facts, Predict
 from src.files import atomic_write
 
-TOLERANCE = 1e-5  # of logits
+_TOLERANCE = 1e-5  # of logits
 # Of the largest logit, where that allows more: float32 itself is 1e-7 to 3e-7 of it away from float64
-RELATIVE = 1e-6
+_RELATIVE = 1e-6
 BATCHES = (1, 7, 32)  # sizes that a file is tried with
 
 
@@ -47,12 +47,12 @@ def export(
     stage = "val" if datamodule.has_val else "test"
     _, positions = datamodule.eval_data(stage)
     images = datamodule.eval_inputs(stage, np.asarray(positions)[: sum(BATCHES)]).contiguous()
-    facts = facts_of(content, checkpoint, plain(cfg)["model"])
+    facts = _facts_of(content, checkpoint, plain(cfg)["model"])
     folder = Path(cfg.paths.run_dir)
     return [write(net, images, facts, folder / checkpoint.stem, name, allow=allow) for name in formats]
 
 
-def facts_of(content: Mapping[str, Any], checkpoint: Path, model: Mapping[str, Any]) -> Facts:
+def _facts_of(content: Mapping[str, Any], checkpoint: Path, model: Mapping[str, Any]) -> Facts:
     """What a file says of itself, as texts; what is no text is JSON.
 
     Args:
@@ -96,7 +96,7 @@ def write(
         if found != facts:
             raise ValueError(f"{path.name} does not give back what it was told: it was removed.")
         difference, largest = compared(net, predict, images)
-        allowed = max(TOLERANCE, RELATIVE * largest)
+        allowed = max(_TOLERANCE, _RELATIVE * largest)
         if not difference <= allowed:  # NaN is no agreement
             raise ValueError(
                 f"{path.name} gives other logits than the network, by up to {difference:.2g} where "

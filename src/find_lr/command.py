@@ -60,7 +60,7 @@ OWN = {
     "skip_end": "0",
     "out": "",
 }
-MIN_STEPS = 20  # fewer show no curve
+_MIN_STEPS = 20  # fewer show no curve
 
 
 @command(HELP, OWN, flags=["--quiet"])
@@ -75,7 +75,7 @@ def main(given: Arguments) -> int:
         from src.find_lr.measure import Sweep, find_lr
 
         if quiet:
-            only_errors()
+            _only_errors()
         found = find_lr(placed(cfg, out), Sweep(**sweep), show_progress=not quiet)
     if found is None:
         log.error(
@@ -116,18 +116,18 @@ def sweep_of(own: dict[str, str]) -> dict[str, Any]:
         < low
         < high
         < float("inf"),
-        f"steps must be a whole number from {MIN_STEPS}: got {own['steps']}.": steps.is_integer()
-        and steps >= MIN_STEPS,
+        f"steps must be a whole number from {_MIN_STEPS}: got {own['steps']}.": steps.is_integer()
+        and steps >= _MIN_STEPS,
         f"mode must be exponential or linear: got {own['mode']}.": own["mode"] in ("exponential", "linear"),
         f"smoothing must be above 0 and at most 0.5: got {own['smoothing']}.": 0 < smoothing <= 0.5,
         f"stop must be above 1: got {own['stop']}.": stop > 1,
         f"validate must be a number of images, 0 or more: got {own['validate']}.": validate.is_integer()
         and validate >= 0,
-        f"skip_start and skip_end must be 0 or more and leave {MIN_STEPS} of {own['steps']} steps: "
+        f"skip_start and skip_end must be 0 or more and leave {_MIN_STEPS} of {own['steps']} steps: "
         f"got skip_start={own['skip_start']} skip_end={own['skip_end']}.": all(
             skip.is_integer() and skip >= 0 for skip in skips
         )
-        and steps - sum(skips) >= MIN_STEPS,
+        and steps - sum(skips) >= _MIN_STEPS,
     }
     for message, right in wrong.items():
         if not right:
@@ -136,7 +136,7 @@ def sweep_of(own: dict[str, str]) -> dict[str, Any]:
     return numbers | whole | {"mode": own["mode"]}
 
 
-def only_errors() -> None:
+def _only_errors() -> None:
     """Send errors alone to the terminal, to standard error; the file has everything."""
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.ERROR)

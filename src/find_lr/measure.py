@@ -31,7 +31,7 @@ from src.models.cost import evaluating
 
 log = logging.getLogger(__name__)
 
-MARGIN = 1.3  # the axis ends at the first smoothed loss times this, and starts at the lowest by it
+_MARGIN = 1.3  # the axis ends at the first smoothed loss times this, and starts at the lowest by it
 
 
 class Sweep(NamedTuple):
@@ -71,9 +71,9 @@ def find_lr(cfg: DictConfig, sweep: Sweep, *, show_progress: bool) -> Suggestion
 
     def loss_of(batch: Any) -> Any:
         with precision.forward_context():
-            return training_loss(module, moved(batch))
+            return _training_loss(module, moved(batch))
 
-    held_out = [moved(batch) for batch in validation_batches(datamodule, sweep.validate)]
+    held_out = [moved(batch) for batch in _validation_batches(datamodule, sweep.validate)]
 
     def validation_loss() -> float:
         """Plain cross-entropy, as `val/loss` is."""
@@ -107,7 +107,7 @@ def find_lr(cfg: DictConfig, sweep: Sweep, *, show_progress: bool) -> Suggestion
     return conclude(lrs[: len(losses)], losses, sweep, Path(cfg.paths.run_dir), loss=what)
 
 
-def training_loss(module: Any, batch: Any) -> Any:
+def _training_loss(module: Any, batch: Any) -> Any:
     """What the module minimizes, from its own training step: label smoothing, L1 and all."""
     with warnings.catch_warnings():
         # There is no trainer that could log, and nothing to log
@@ -115,7 +115,7 @@ def training_loss(module: Any, batch: Any) -> Any:
         return module.training_step(batch, 0)
 
 
-def validation_batches(datamodule: Any, count: int) -> list[tuple[Tensor, Tensor]]:
+def _validation_batches(datamodule: Any, count: int) -> list[tuple[Tensor, Tensor]]:
     """About `count` validation images, spread over all of them, with their labels; none for 0.
 
     Raises:
@@ -191,7 +191,7 @@ def range_test_figure(
         axes.plot(found.steepest, smooth[found.steepest_step], "o", color=FAINT)
     axes.set(xscale=scale, xlabel="learning rate", ylabel=f"{loss} loss")
     if len(smooth):
-        axes.set_ylim(smooth.min() / MARGIN, MARGIN * smooth[0])  # a loss that blows up would hide the rest
+        axes.set_ylim(smooth.min() / _MARGIN, _MARGIN * smooth[0])  # a loss that blows up would hide the rest
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
     axes.set_title("learning rate range test")

@@ -19,8 +19,8 @@ from torch.optim import Optimizer
 from src.optim.param_groups import lr_ratios
 
 TINY = 1e-300  # stands for a loss of 0, which has no logarithm
-FALL = 1e-3  # of the log loss: less is rounding, not learning
-CERTAIN = 4.0  # standard errors
+_FALL = 1e-3  # of the log loss: less is rounding, not learning
+_CERTAIN = 4.0  # standard errors
 
 Batch = TypeVar("Batch")
 
@@ -154,7 +154,7 @@ def suggest(lrs: np.ndarray, losses: np.ndarray, *, steps: int, smoothing: float
     end = int(curve.argmin())
     # The median is blind to the few large differences of a fall; an average over n losses divides by sqrt(n)
     noise = float(np.median(np.abs(np.diff(logs)))) / math.sqrt(max(1.0, smoothing * steps))
-    if end <= first or curve[0] - curve[end] <= max(FALL, CERTAIN * noise):
+    if end <= first or curve[0] - curve[end] <= max(_FALL, _CERTAIN * noise):
         return None
     steepest = first + int(np.gradient(curve)[first : end + 1].argmin())
     median = median_filter(logs, size=2 * first + 1, mode="nearest")

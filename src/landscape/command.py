@@ -37,7 +37,7 @@ Examples:
 
 OWN = {"run": "???", "to": "", "points": "21", "reach": "1", "images": "2000", "direction": "0"}
 OWN |= {"ckpt": "", "out": "", "allow": ""}
-LIMITS = {"points": 3, "images": 1, "direction": 0}
+_LIMITS = {"points": 3, "images": 1, "direction": 0}
 LARGEST = 2**32 - 1
 
 
@@ -45,7 +45,7 @@ LARGEST = 2**32 - 1
 def main(given: Arguments) -> int:
     """The command; returns its exit code."""
     own = given.own
-    counts = {key: whole(own, key) for key in LIMITS}
+    counts = {key: whole(own, key) for key in _LIMITS}
     reach = above_zero(own, "reach")
     run_dir, checkpoint, cfg = finished_run(own, given.overrides)
     to = checkpoint_of(Path(own["to"]), own["ckpt"]) if own["to"] else None
@@ -87,9 +87,9 @@ def whole(own: dict[str, str], key: str) -> int:
     Raises:
         ConfigError: it is none, or too small.
     """
-    if not own[key].isdecimal() or not LIMITS[key] <= int(own[key]) <= LARGEST:
+    if not own[key].isdecimal() or not _LIMITS[key] <= int(own[key]) <= LARGEST:
         raise ConfigError(
-            f"{key} must be a whole number from {LIMITS[key]} to {LARGEST}: got {own[key]}. "
+            f"{key} must be a whole number from {_LIMITS[key]} to {LARGEST}: got {own[key]}. "
             f"Default: {OWN[key]}."
         )
     return int(own[key])

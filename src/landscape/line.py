@@ -83,7 +83,7 @@ def along(
                 moved = {n: v + place * direction[n].to(v) if n in direction else v for n, v in start.items()}
                 net.load_state_dict(moved)
                 measure_statistics(net, statistics)
-                points.append(Point(float(place), *loss_and_accuracy(net, batches)))
+                points.append(Point(float(place), *_loss_and_accuracy(net, batches)))
         finally:
             net.load_state_dict(start)
     return points
@@ -108,7 +108,7 @@ def measure_statistics(net: nn.Module, images: Sequence[Tensor]) -> None:
         module.eval()
 
 
-def loss_and_accuracy(net: nn.Module, batches: Sequence[Batch]) -> tuple[float, float]:
+def _loss_and_accuracy(net: nn.Module, batches: Sequence[Batch]) -> tuple[float, float]:
     """Mean cross-entropy in nats, and accuracy, over all images; the network in the mode that it is in."""
     loss, right, count = 0.0, 0, 0
     with torch.no_grad():

@@ -22,7 +22,7 @@ from src.engine.weights import data_facts, load_checkpoint, load_weights
 from src.landscape.line import Batch, Point, along, random_direction, straight_to
 
 BATCH = 250  # images
-STATISTICS = 4  # training batches that BatchNorm's statistics are measured on, at each place
+_STATISTICS = 4  # training batches that BatchNorm's statistics are measured on, at each place
 
 
 def landscape(
@@ -63,14 +63,14 @@ def landscape(
         net.to(device, memory_format=torch.channels_last),
         direction,
         tqdm(places, leave=False, disable=None),  # None: no bar where there is no terminal
-        batches=val_batches(datamodule, num_images),
+        batches=_val_batches(datamodule, num_images),
         statistics=train_images(datamodule),
     )
     report(Path(cfg.paths.run_dir), points, to=to)
     return points
 
 
-def val_batches(datamodule: Any, num_images: int) -> list[Batch]:
+def _val_batches(datamodule: Any, num_images: int) -> list[Batch]:
     data, indices = datamodule.eval_data("val")
     parts = np.array_split(indices[:num_images], max(1, min(num_images, len(indices)) // BATCH))
     return [
@@ -80,7 +80,7 @@ def val_batches(datamodule: Any, num_images: int) -> list[Batch]:
 
 def train_images(datamodule: Any) -> list[Tensor]:
     """The first training batches, augmented as in training."""
-    return [images for images, _ in islice(datamodule.train_dataloader(), STATISTICS)]
+    return [images for images, _ in islice(datamodule.train_dataloader(), _STATISTICS)]
 
 
 def report(out: Path, points: Sequence[Point], *, to: Path | None) -> None:
@@ -91,10 +91,10 @@ def report(out: Path, points: Sequence[Point], *, to: Path | None) -> None:
         if to
         else ("slice of the loss landscape", "filter-normalized random direction (1: as long as the weights)")
     )
-    save(packed(as_image(landscape_figure(points, xlabel=xlabel, title=title))), out, "landscape")
+    save(packed(as_image(_landscape_figure(points, xlabel=xlabel, title=title))), out, "landscape")
 
 
-def landscape_figure(points: Sequence[Point], *, xlabel: str, title: str) -> Figure:
+def _landscape_figure(points: Sequence[Point], *, xlabel: str, title: str) -> Figure:
     """Above the loss, below the accuracy, by place on the line; a log axis for losses over a decade."""
     places, losses = [point.place for point in points], [point.loss for point in points]
     figure = Figure(figsize=(1.2 * WIDTH, 1.2 * WIDTH), layout="constrained")

@@ -49,7 +49,7 @@ class Reliability(NamedTuple):
 
 def confusion_matrix(predictions: Predictions) -> np.ndarray:
     """(K, K) counts: rows are actual classes, columns predicted ones."""
-    predicted, labels, num_classes = as_tensors(predictions)
+    predicted, labels, num_classes = _as_tensors(predictions)
     return multiclass_confusion_matrix(predicted, labels, num_classes).numpy()
 
 
@@ -66,7 +66,7 @@ def confused_pairs(matrix: np.ndarray, count: int) -> list[Pair]:
 
 def per_class(predictions: Predictions) -> PerClass:
     """Precision, recall and F1 of each class."""
-    predicted, labels, num_classes = as_tensors(predictions)
+    predicted, labels, num_classes = _as_tensors(predictions)
     precision, recall, f1 = (
         score(predicted, labels, num_classes, average="none").double().numpy()
         for score in (multiclass_precision, multiclass_recall, multiclass_f1_score)
@@ -87,13 +87,13 @@ def reliability(predictions: Predictions) -> Reliability:
     counts = np.bincount(bins, minlength=NUM_BINS)
     with np.errstate(invalid="ignore"):
         mean_confidence, accuracy = (np.bincount(bins, w, NUM_BINS) / counts for w in (confidence, right))
-    _, labels, num_classes = as_tensors(predictions)
+    _, labels, num_classes = _as_tensors(predictions)
     probs = torch.from_numpy(predictions.probs)  # torchmetrics soft-maxes only what leaves [0, 1]
     ece = multiclass_calibration_error(probs, labels, num_classes, n_bins=NUM_BINS)
     return Reliability(counts, mean_confidence, accuracy, float(ece))
 
 
-def as_tensors(predictions: Predictions) -> tuple[torch.Tensor, torch.Tensor, int]:
+def _as_tensors(predictions: Predictions) -> tuple[torch.Tensor, torch.Tensor, int]:
     """(predicted (N,), labels (N,), K) as torchmetrics wants them."""
     predicted = torch.from_numpy(np.ascontiguousarray(predictions.predicted))
     return predicted, torch.from_numpy(predictions.labels.astype(np.int64)), predictions.logits.shape[1]

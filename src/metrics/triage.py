@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-Checks = dict[int, tuple[int, bool]]  # by index: the image's label, and a verdict
-Verdicts = tuple[np.ndarray, np.ndarray]  # (N,) bool each
+_Checks = dict[int, tuple[int, bool]]  # by index: the image's label, and a verdict
+_Verdicts = tuple[np.ndarray, np.ndarray]  # (N,) bool each
 
 
 class Triage:
@@ -41,7 +41,7 @@ class Triage:
             raise ValueError(f"triage.split_below is a share and must be from 0 to 1: got {split_below}.")
         self.split_below = split_below
         self.shares = None if cifar10h is None else read_shares(cifar10h)
-        self.checks: Checks = {} if label_errors is None else read_checks(label_errors)
+        self.checks: _Checks = {} if label_errors is None else read_checks(label_errors)
         self.peers = {str(path): read_peer(path) for path in peer_files(peers)}
         self.given = bool(cifar10h or label_errors or self.peers)
 
@@ -51,9 +51,9 @@ class Triage:
         if self.shares is not None:
             rejected, split = people_say(self.shares, indices, labels, self.split_below)
         ours = dict(zip(indices.tolist(), labels.tolist(), strict=True))
-        refuse_other_labels("triage.label_errors", self.checks, ours)
+        _refuse_other_labels("triage.label_errors", self.checks, ours)
         for path, said in self.peers.items():
-            refuse_other_labels(f"triage.peers: {path}", said, ours)
+            _refuse_other_labels(f"triage.peers: {path}", said, ours)
             if not said.keys() & ours.keys():
                 raise ValueError(f"triage.peers: {path} has none of these {len(ours)} images. Leave it out.")
         buckets = [""] * len(labels)
@@ -74,7 +74,7 @@ def bucket(label_wrong: bool, people_split: bool, peers_right: Sequence[bool]) -
     return "only this network" if all(peers_right) else "some fail"
 
 
-def people_say(shares: np.ndarray, indices: np.ndarray, labels: np.ndarray, split_below: float) -> Verdicts:
+def people_say(shares: np.ndarray, indices: np.ndarray, labels: np.ndarray, split_below: float) -> _Verdicts:
     """Where another class has at least half of the answers and more than the label; where people split."""
     last, top = indices.max(initial=0), labels.max(initial=0)
     if last >= len(shares) or top >= 10:
@@ -97,14 +97,14 @@ def read_shares(path: str) -> np.ndarray:
     return np.asarray(votes / votes.sum(axis=1, keepdims=True))
 
 
-def read_checks(path: str) -> Checks:
+def read_checks(path: str) -> _Checks:
     """Checked labels; wrong if most raters did not choose them (Northcutt et al. 2021, arXiv:2103.14749)."""
     with reading("label_errors", path, "cifar10_mturk.json, a list of id, given_original_label and mturk"):
         rows = [(e["id"], e["given_original_label"], e["mturk"]) for e in json.loads(Path(path).read_bytes())]
         return {int(i): (int(y), 2 * raters["given"] < sum(raters.values())) for i, y, raters in rows}
 
 
-def read_peer(path: Path) -> Checks:
+def read_peer(path: Path) -> _Checks:
     """A network's labels, and whether it is right, from its `predictions.csv`."""
     wanted = "a predictions.csv with whole numbers under index, label and prediction"
     with reading("peers", path, wanted), path.open(newline="", encoding="utf-8") as file:
@@ -139,7 +139,7 @@ def peer_files(peers: str | Sequence[str] | None) -> list[Path]:
     return list({path.resolve(): path for path in files}.values())
 
 
-def refuse_other_labels(name: str, said: Checks, ours: dict[int, int]) -> None:
+def _refuse_other_labels(name: str, said: _Checks, ours: dict[int, int]) -> None:
     """Raise ValueError if a file has another label for one of our images."""
     for index in sorted(said.keys() & ours.keys()):
         if said[index][0] != ours[index]:

@@ -21,10 +21,10 @@ from torch.optim import SGD, AdamW, Optimizer
 from src.models.cost import evaluating
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-PER_CHANNEL = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
-NORMS = (*PER_CHANNEL, nn.GroupNorm, nn.LayerNorm)
-CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-HOMOGENEOUS = (nn.MaxPool2d, nn.AvgPool2d, nn.Identity)  # twice the input is twice the output
+_PER_CHANNEL = (*BATCH_NORMS, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d)
+NORMS = (*_PER_CHANNEL, nn.GroupNorm, nn.LayerNorm)
+_CONVS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+_HOMOGENEOUS = (nn.MaxPool2d, nn.AvgPool2d, nn.Identity)  # twice the input is twice the output
 
 
 def norm(tensors: Sequence[Tensor]) -> float:
@@ -130,21 +130,21 @@ def scale_invariant(net: nn.Module, image_shape: Sequence[int]) -> set[str]:
     found: set[str] = set()
 
     def look(name: str, module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
-        if isinstance(module, CONVS):
+        if isinstance(module, _CONVS):
             source[id(output)] = (name, module, output)
         elif id(inputs[0]) not in source:
             return
-        elif isinstance(module, HOMOGENEOUS):
+        elif isinstance(module, _HOMOGENEOUS):
             source[id(output)] = (*source[id(inputs[0])][:2], output)
         elif isinstance(module, NORMS):
             conv_name, conv, _ = source[id(inputs[0])]
-            if conv.bias is None or isinstance(module, PER_CHANNEL):
+            if conv.bias is None or isinstance(module, _PER_CHANNEL):
                 found.add(conv_name)
 
     leaves = [
         (name, module)
         for name, module in net.named_modules()
-        if isinstance(module, CONVS + HOMOGENEOUS + NORMS)
+        if isinstance(module, _CONVS + _HOMOGENEOUS + NORMS)
     ]
     handles = [
         module.register_forward_hook(lambda m, inputs, output, name=name: look(name, m, inputs, output))

@@ -11,7 +11,7 @@ from src.models.init import Init, keep
 from src.models.norms import NormLayer
 
 
-def conv_block(in_channels: int, out_channels: int, norm_layer: NormLayer, *, pool: bool) -> nn.Sequential:
+def _conv_block(in_channels: int, out_channels: int, norm_layer: NormLayer, *, pool: bool) -> nn.Sequential:
     """3x3 convolution, 2x2 max pool if asked for, norm, ReLU."""
     layers = OrderedDict[str, nn.Module](conv=nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False))
     if pool:
@@ -21,13 +21,13 @@ def conv_block(in_channels: int, out_channels: int, norm_layer: NormLayer, *, po
     return nn.Sequential(layers)
 
 
-class ResidualPair(nn.Module):
+class _ResidualPair(nn.Module):
     """x + two convolution blocks of x: BCHW -> BCHW."""
 
     def __init__(self, num_channels: int, norm_layer: NormLayer) -> None:
         super().__init__()
-        self.block1 = conv_block(num_channels, num_channels, norm_layer, pool=False)
-        self.block2 = conv_block(num_channels, num_channels, norm_layer, pool=False)
+        self.block1 = _conv_block(num_channels, num_channels, norm_layer, pool=False)
+        self.block2 = _conv_block(num_channels, num_channels, norm_layer, pool=False)
 
     def forward(self, x: Tensor) -> Tensor:
         sums: Tensor = x + self.block2(self.block1(x))
@@ -60,12 +60,12 @@ class ResNet9(nn.Module):
         super().__init__()
         if width < 1:
             raise ValueError(f"width must be 1 or more: got {width}.")
-        self.prep = conv_block(3, width, norm_layer, pool=False)
-        self.layer1 = conv_block(width, 2 * width, norm_layer, pool=True)
-        self.pair1 = ResidualPair(2 * width, norm_layer)
-        self.layer2 = conv_block(2 * width, 4 * width, norm_layer, pool=True)
-        self.layer3 = conv_block(4 * width, 8 * width, norm_layer, pool=True)
-        self.pair3 = ResidualPair(8 * width, norm_layer)
+        self.prep = _conv_block(3, width, norm_layer, pool=False)
+        self.layer1 = _conv_block(width, 2 * width, norm_layer, pool=True)
+        self.pair1 = _ResidualPair(2 * width, norm_layer)
+        self.layer2 = _conv_block(2 * width, 4 * width, norm_layer, pool=True)
+        self.layer3 = _conv_block(4 * width, 8 * width, norm_layer, pool=True)
+        self.pair3 = _ResidualPair(8 * width, norm_layer)
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.head = nn.Linear(8 * width, num_classes, bias=False)
         init(self)

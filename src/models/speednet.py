@@ -13,7 +13,7 @@ from src.models.norms import NormLayer
 from src.models.whitening import Whitening
 
 
-def speed_block(
+def _speed_block(
     in_channels: int, out_channels: int, norm_layer: NormLayer, activation: Callable[[], nn.Module]
 ) -> nn.Sequential:
     """Two 3x3 convolutions, the first one pooled: BCHW -> B(out)(H/2)(W/2)."""
@@ -68,7 +68,7 @@ class SpeedNet(nn.Module):
         self.block_names = [f"block{count + 1}" for count in range(len(multiples))]
         in_channels = stem.out_channels
         for name, multiple in zip(self.block_names, multiples, strict=True):
-            block = speed_block(in_channels, width * multiple, norm_layer, activation)
+            block = _speed_block(in_channels, width * multiple, norm_layer, activation)
             init(block)
             self.add_module(name, block)
             in_channels = width * multiple

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 TINY = 1e-12  # a kernel of zeros stays one
-QUINTIC = 3.4445, -4.7750, 2.0315  # Jordan's: steep at 0, so that small singular values rise fast
+_QUINTIC = 3.4445, -4.7750, 2.0315  # Jordan's: steep at 0, so that small singular values rise fast
 
 
 class Muon(Optimizer):
@@ -111,7 +111,7 @@ def orthogonal(matrix: Tensor, steps: int) -> Tensor:
     wide = matrix.mT if len(matrix) > matrix.shape[1] else matrix
     x = wide.to(torch.bfloat16, copy=True, memory_format=torch.contiguous_format)
     x /= x.norm().clamp(min=1e-7)
-    a, b, c = QUINTIC
+    a, b, c = _QUINTIC
     for _ in range(steps):
         gram = x @ x.mT
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-Kind = Literal["kernel", "head", "scale", "bias"]
+_Kind = Literal["kernel", "head", "scale", "bias"]
 Factors = Mapping[str, float]
 
 
@@ -60,7 +60,7 @@ def head_of(net: nn.Module) -> nn.Module | None:
     return next((module for module in reversed(list(net.modules())) if isinstance(module, nn.Linear)), None)
 
 
-def kind_of(name: str, parameter: nn.Parameter, head: nn.Module | None) -> Kind:
+def kind_of(name: str, parameter: nn.Parameter, head: nn.Module | None) -> _Kind:
     """What a parameter is: the head's, another layer's bias, a norm's scale, or a kernel or matrix."""
     if head is not None and any(parameter is own for own in head.parameters()):
         return "head"

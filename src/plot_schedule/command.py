@@ -26,8 +26,8 @@ Draw learning rate and momentum of any composition of src.train, with no data an
 -m draws every combination of comma-separated values, up to 24. Leaves schedule.png and schedule.csv in
 outputs/plot_schedule/ and a table on the terminal. scheduler=plateau is drawn as if val/acc never rose."""
 
-MAX_CURVES = 24  # on one picture
-MAX_STEPS = 1_000_000  # of a curve
+_MAX_CURVES = 24  # on one picture
+_MAX_STEPS = 1_000_000  # of a curve
 
 
 @command(HELP, {}, flags=["-m", "--multirun"])
@@ -54,8 +54,8 @@ def compose_all(overrides: list[str], *, flag: bool) -> dict[str, DictConfig]:
         ConfigError: something cannot work, or there are more combinations than a picture can hold.
     """
     composed = {name or "schedule": cfg for name, cfg in named_jobs(overrides, flag=flag, ignore=("seed",))}
-    if len(composed) > MAX_CURVES:
-        raise ConfigError(f"more than {MAX_CURVES} combinations do not fit on one picture: sweep less.")
+    if len(composed) > _MAX_CURVES:
+        raise ConfigError(f"more than {_MAX_CURVES} combinations do not fit on one picture: sweep less.")
     return composed
 
 
@@ -72,9 +72,9 @@ def steps_per_epoch(cfg: DictConfig) -> int:
     limit: int | float = cfg.trainer.limit_train_batches
     batches = int(batches * limit) if isinstance(limit, float) else min(batches, limit)
     steps = max(1, math.ceil(batches / int(cfg.trainer.accumulate_grad_batches)))
-    if steps * cfg.trainer.max_epochs > MAX_STEPS:
+    if steps * cfg.trainer.max_epochs > _MAX_STEPS:
         raise ConfigError(
-            f"more than {MAX_STEPS:,} steps are not drawn: got {cfg.trainer.max_epochs} epochs of {steps}. "
+            f"more than {_MAX_STEPS:,} steps are not drawn: got {cfg.trainer.max_epochs} epochs of {steps}. "
             f"Set trainer.max_epochs or trainer.limit_train_batches lower: a schedule keeps its shape."
         )
     return steps

@@ -15,14 +15,14 @@ COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#00
 DASHES = ("-", "--", "-.", ":")
 
 
-class Curves(NamedTuple):
+class _Curves(NamedTuple):
     """What each step trains with: (steps,) learning rate, and momentum or beta1 (NaN without either)."""
 
     lr: np.ndarray
     momentum: np.ndarray
 
 
-def simulate(optimizer: Optimizer, schedule: Schedule, *, steps_per_epoch: int, epochs: int) -> Curves:
+def simulate(optimizer: Optimizer, schedule: Schedule, *, steps_per_epoch: int, epochs: int) -> _Curves:
     """Run a schedule over steps that change no weight.
 
     A schedule that waits for a metric sees one that never improves.
@@ -33,13 +33,13 @@ def simulate(optimizer: Optimizer, schedule: Schedule, *, steps_per_epoch: int, 
         for _ in range(steps_per_epoch):
             group = optimizer.param_groups[0]
             lrs.append(float(group["lr"]))
-            momenta.append(momentum_of(group))
+            momenta.append(_momentum_of(group))
             optimizer.step()
             if contract["interval"] == "step":
                 advance(contract)
         if contract["interval"] == "epoch":
             advance(contract)
-    return Curves(np.array(lrs), np.array(momenta))
+    return _Curves(np.array(lrs), np.array(momenta))
 
 
 def advance(contract: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ def advance(contract: dict[str, Any]) -> None:
     scheduler.step(*([0.0] if "monitor" in contract else []))
 
 
-def momentum_of(group: dict[str, Any]) -> float:
+def _momentum_of(group: dict[str, Any]) -> float:
     """A parameter group's momentum, or its first beta; NaN where it has neither."""
     return float(group.get("momentum", group.get("betas", (float("nan"),))[0]))
 
@@ -58,7 +58,7 @@ def a_weight() -> list[torch.nn.Parameter]:
     return [torch.nn.Parameter(torch.zeros(1, 1, 1, 1))]
 
 
-def schedules_figure(curves: Mapping[str, Curves], steps_per_epoch: Mapping[str, int]) -> Figure:
+def schedules_figure(curves: Mapping[str, _Curves], steps_per_epoch: Mapping[str, int]) -> Figure:
     """One line a schedule over epochs: learning rate above, momentum (or beta1) below."""
     figure = Figure(figsize=(7, 6), layout="constrained")
     upper, lower = figure.subplots(2, 1, height_ratios=(2, 1), sharex=True)
@@ -75,7 +75,7 @@ def schedules_figure(curves: Mapping[str, Curves], steps_per_epoch: Mapping[str,
     return figure
 
 
-def schedules_table(curves: Mapping[str, Curves], rows: int = 10) -> str:
+def schedules_table(curves: Mapping[str, _Curves], rows: int = 10) -> str:
     """Learning rates at tenths of the training, a column a schedule; the last row is the last step."""
     names = list(curves)
     widths = [max(len(name), 10) for name in names]

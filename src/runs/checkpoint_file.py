@@ -17,11 +17,11 @@ from lightning.fabric.plugins.io import TorchCheckpointIO
 from src.files import atomic_write, write_text
 
 SUMS = "SHA256SUMS"  # beside the checkpoints, in the format of sha256sum: `digest  name`, the newest last
-PREVIOUS = {"last.ckpt": "previous.ckpt"}  # where the one before goes
+_PREVIOUS = {"last.ckpt": "previous.ckpt"}  # where the one before goes
 DIGESTS: dict[tuple[int, ...], str] = {}  # by device, inode, time and size of a file
 # What a run adds to instead of writing it again
-CURVES = ("metrics.csv", "updates.csv", "events.out.tfevents*")
-GROWING = (*CURVES, "checkpoints/*", "traceback.txt")
+_CURVES = ("metrics.csv", "updates.csv", "events.out.tfevents*")
+_GROWING = (*_CURVES, "checkpoints/*", "traceback.txt")
 NAMES = ("last", "best", "previous")
 
 
@@ -35,7 +35,7 @@ class WholeCheckpoints(TorchCheckpointIO):
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        """Replace `path`; the file that was there becomes the `PREVIOUS` of its name, if it is whole.
+        """Replace `path`; the file that was there becomes the `_PREVIOUS` of its name, if it is whole.
 
         Raises:
             ValueError: the disk is full.
@@ -50,20 +50,20 @@ class WholeCheckpoints(TorchCheckpointIO):
             left.unlink()
         try:
             with atomic_write(target, "wb") as file:
-                write_through(file, content.getbuffer())
+                _write_through(file, content.getbuffer())
                 written = Path(file.name)
                 DIGESTS.pop(state(written), None)  # an inode comes back, and perhaps within the clock's tick
                 if sha256(written) != digest:
                     raise OSError(f"{written} does not read back as it was written: is the disk failing?")
-                kept = [PREVIOUS[target.name]] if target.name in PREVIOUS and has_whole(target) else []
+                kept = [_PREVIOUS[target.name]] if target.name in _PREVIOUS and _has_whole(target) else []
                 note(target.parent, {name: sha256(target) for name in kept} | {target.name: digest})
                 for name in kept:
                     target.replace(target.with_name(name))
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise ValueError(no_room(target, len(content.getbuffer()))) from error
+                raise ValueError(_no_room(target, len(content.getbuffer()))) from error
             raise
-        sync_folder(target.parent)
+        _sync_folder(target.parent)
 
     def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """As Lightning's.
@@ -75,7 +75,7 @@ class WholeCheckpoints(TorchCheckpointIO):
         return super().load_checkpoint(path, *args, **kwargs)
 
 
-def write_through(file: IO[bytes], content: memoryview) -> None:
+def _write_through(file: IO[bytes], content: memoryview) -> None:
     """Write a file to the disk, and let the next reader take it from there rather than from memory."""
     file.write(content)
     file.flush()
@@ -84,7 +84,7 @@ def write_through(file: IO[bytes], content: memoryview) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def sync_folder(folder: Path) -> None:
+def _sync_folder(folder: Path) -> None:
     """Bring what was renamed in a folder to the disk, where the system can."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
@@ -94,7 +94,7 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def no_room(target: Path, num_bytes: int) -> str:
+def _no_room(target: Path, num_bytes: int) -> str:
     free = shutil.disk_usage(target.parent).free
     kept = f"The old {target.name} is as it was" if target.is_file() else "Nothing was replaced"
     return (
@@ -103,7 +103,7 @@ def no_room(target: Path, num_bytes: int) -> str:
     )
 
 
-def is_whole(path: Path) -> bool:
+def _is_whole(path: Path) -> bool:
     """Whether a checkpoint is what was written, by the sums beside it.
 
     A file whose name they do not have (it was copied here, or is older than they are) is asked for the
@@ -123,8 +123,8 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def has_whole(path: Path) -> bool:
-    return path.is_file() and is_whole(path)
+def _has_whole(path: Path) -> bool:
+    return path.is_file() and _is_whole(path)
 
 
 def must_be_whole(path: Path) -> None:
@@ -133,7 +133,7 @@ def must_be_whole(path: Path) -> None:
     Raises:
         ValueError: it is not.
     """
-    if not is_whole(path):
+    if not _is_whole(path):
         raise ValueError(f"{path} is damaged: it is not the file that was written (its checksum differs).")
 
 
@@ -212,7 +212,7 @@ def checkpoints(run_dir: str | Path) -> dict[str, Path]:
 
 def steps(path: Path) -> int | None:
     """Optimizer steps until a checkpoint, whose tensors stay on the disk; None: it is damaged."""
-    if not is_whole(path):
+    if not _is_whole(path):
         return None
     try:
         return int(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["global_step"])
@@ -222,13 +222,13 @@ def steps(path: Path) -> int | None:
 
 def to_disk(run_dir: Path) -> None:
     """Bring the curves so far to the disk: a checkpoint must not be ahead of them when the power fails."""
-    for path in (path for pattern in CURVES for path in run_dir.glob(pattern)):
+    for path in (path for pattern in _CURVES for path in run_dir.glob(pattern)):
         with path.open("rb") as file:
             os.fsync(file.fileno())
 
 
 def clear(run_dir: Path) -> None:
     """Remove what a run left that got to no checkpoint, so that it can begin again in the same folder."""
-    for pattern in GROWING:
+    for pattern in _GROWING:
         for path in run_dir.glob(pattern):
             path.unlink()

@@ -20,7 +20,7 @@ def report_failure(error: Exception, folder: Path, *, show: bool = False) -> str
         folder: the run's, or the command's results.
         show: log the traceback, too.
     """
-    reason, details = reason_of(error, folder), folder / "traceback.txt"
+    reason, details = _reason_of(error, folder), folder / "traceback.txt"
     text = "".join(traceback.format_exception(error))
     if show:
         log.error("%s", text)
@@ -33,7 +33,7 @@ def report_failure(error: Exception, folder: Path, *, show: bool = False) -> str
     return reason
 
 
-def reason_of(error: Exception, folder: Path) -> str:
+def _reason_of(error: Exception, folder: Path) -> str:
     """What an exception says in one line; of a full disk, where and what to do."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (

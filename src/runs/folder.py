@@ -69,7 +69,7 @@ def begin(
     facts = {"seed": cfg.seed, "identity": identity(matters), "options": chosen} | provenance(overrides)
     # and cut off: who calls this has looked
     begun = (run_dir / SUMMARY).is_file() or (run_dir / "checkpoints").is_dir()
-    point = where_to_go_on(run_dir) if begun else None
+    point = _where_to_go_on(run_dir) if begun else None
     known = read(run_dir / SUMMARY) | {"status": Status.RUNNING} if point else {"started": now()}
     if write:
         if begun and not point:
@@ -81,7 +81,7 @@ def begin(
     return summary, point
 
 
-def where_to_go_on(run_dir: Path) -> "ResumePoint | None":
+def _where_to_go_on(run_dir: Path) -> "ResumePoint | None":
     """The newest whole checkpoint of a run that was cut off, if it got so far; damaged ones are told of.
 
     Raises:

@@ -8,19 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "albumentations", "numpy")
+_PACKAGES = ("torch", "torchvision", "lightning", "hydra-core", "torchmetrics", "albumentations", "numpy")
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def provenance(overrides: Sequence[str], command: str = "src.train") -> dict[str, Any]:
     """Facts about code, packages and the command that runs this again."""
-    commit = git("rev-parse", "HEAD")
+    commit = _git("rev-parse", "HEAD")
     return {
         "overrides": list(overrides),
         "command": shlex.join(["python", "-m", command, *overrides]),
         "git_commit": commit,
-        "git_dirty": bool(git("status", "--porcelain")) if commit else None,
-        "versions": {"python": platform.python_version()} | {name: installed(name) for name in PACKAGES},
+        "git_dirty": bool(_git("status", "--porcelain")) if commit else None,
+        "versions": {"python": platform.python_version()} | {name: installed(name) for name in _PACKAGES},
         "platform": platform.platform(),
     }
 
@@ -33,7 +33,7 @@ def installed(name: str) -> str | None:
         return None
 
 
-def git(*arguments: str) -> str | None:
+def _git(*arguments: str) -> str | None:
     """What git says about the project, or None where there is no git or no repository."""
     try:
         done = subprocess.run(

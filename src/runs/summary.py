@@ -27,10 +27,10 @@ class Status(StrEnum):
     PRUNED = "pruned"
 
 
-INTERRUPTED = f"{Status.FAILED}: interrupted"
+_INTERRUPTED = f"{Status.FAILED}: interrupted"
 
 
-TYPES = {
+_TYPES = {
     "seed": int,
     "identity": str,
     "command": str,
@@ -89,9 +89,9 @@ class RunSummary:
             ValueError: it is not a run's.
         """
         word, _, reason = str(facts.get("status")).partition(": ")
-        named = {key: facts[key] for key in TYPES if facts.get(key) is not None}
+        named = {key: facts[key] for key in _TYPES if facts.get(key) is not None}
         options, overrides = facts.get("options", {}), facts.get("overrides", [])
-        strange = [key for key, value in named.items() if not isinstance(value, TYPES[key])]
+        strange = [key for key, value in named.items() if not isinstance(value, _TYPES[key])]
         if (
             word not in list(Status)
             or strange
@@ -148,13 +148,13 @@ class Summary:
             failed = isinstance(error, Exception)
             with suppress(OSError):  # on a full disk it stays `running`, and a resumed run does so
                 if failed:
-                    self.write = created(self.failure)
-                self.update(status=f"{Status.FAILED}: {one_line(error)}" if failed else INTERRUPTED)
+                    self.write = _created(self.failure)
+                self.update(status=f"{Status.FAILED}: {one_line(error)}" if failed else _INTERRUPTED)
             raise
         self.update(status=Status.COMPLETED)
 
 
-def created(path: Path) -> bool:
+def _created(path: Path) -> bool:
     """Create an empty file; False if it is there already. Of several processes only one gets True."""
     try:
         path.touch(exist_ok=False)

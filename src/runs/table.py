@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ROWS = (
+_ROWS = (
     ("test accuracy", "test/acc", "{:.2%}"),
     ("with TTA", "test/acc_tta", "{:.2%}"),
     ("test loss", "test/loss", "{:.4f}"),
@@ -25,7 +25,7 @@ ROWS = (
 
 def results_table(facts: Mapping[str, Any]) -> str:
     """The numbers of a `summary.json`, a row each; what is missing is left out."""
-    rows = [(name, form.format(facts[key])) for name, key, form in ROWS if facts.get(key) is not None]
+    rows = [(name, form.format(facts[key])) for name, key, form in _ROWS if facts.get(key) is not None]
     width = max((len(value) for _, value in rows), default=0)
     return "\n".join(f"  {name:<14} {value:>{width}}" for name, value in rows)
 

@@ -76,11 +76,11 @@ def main(given: Arguments) -> int:
     """The command; returns its exit code: 1 also where it was stopped or no trial completed."""
     total = whole_number(given.own["trials"])
     typed, overrides = split(given.overrides)
-    cfg = base_config(overrides)
+    cfg = _base_config(overrides)
     which = given.own["search"] or ("" if typed else DEFAULT)
     space = search_space(which, typed, overrides)
     names = [f"search={Path(which).stem}", *given.overrides] if which else given.overrides
-    folder = study_folder(given.own["study"] or variant_name(names), cfg)
+    folder = _study_folder(given.own["study"] or variant_name(names), cfg)
     line = shlex.join(["python", "-m", "src.tune", *given.typed])
     begin(folder, identity(what_matters(plain(cfg))), line, space)
     with results_in(folder, "tune.log", show=cfg.traceback):
@@ -140,7 +140,7 @@ def whole_number(given: str) -> int:
     return int(given)
 
 
-def base_config(overrides: list[str]) -> DictConfig:
+def _base_config(overrides: list[str]) -> DictConfig:
     """What all trials share.
 
     Raises:
@@ -159,7 +159,7 @@ def base_config(overrides: list[str]) -> DictConfig:
     return cfg
 
 
-def study_folder(study: str, cfg: DictConfig) -> Path:
+def _study_folder(study: str, cfg: DictConfig) -> Path:
     """The folder that a study's name or path stands for."""
     return Path(study) if "/" in study else Path(cfg.paths.output_dir) / cfg.task_name / "tune" / study
 

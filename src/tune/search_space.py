@@ -31,15 +31,15 @@ from src.config.hydra_private import ChoiceSweep, IntervalSweep, Override, Overr
 from src.config.resolvers import CONF_DIR
 from src.config.resume import key
 
-SEARCHES = CONF_DIR / "search"
+_SEARCHES = CONF_DIR / "search"
 DEFAULT = "default"
 Space = dict[str, BaseDistribution]
-FORM = "choice(…), interval(…), tag(log, interval(…)) or range(…)"
+_FORM = "choice(…), interval(…), tag(log, interval(…)) or range(…)"
 DIGITS = 4  # of a number that is typed: more make no difference that a training could show
 
 
 def searches() -> list[Path]:
-    return sorted(SEARCHES.glob("*.yaml"))
+    return sorted(_SEARCHES.glob("*.yaml"))
 
 
 def split(overrides: Sequence[str]) -> tuple[Space, list[str]]:
@@ -80,7 +80,7 @@ def search_space(which: str, typed: Space, fixed: Sequence[str]) -> Space:
     where = f"search={which}" if which else "search"
     if not space:
         raise ConfigError(f"{where}: the overrides set all of its keys: nothing is left to search.")
-    check_corners(where, space, fixed)
+    _check_corners(where, space, fixed)
     return space
 
 
@@ -90,7 +90,7 @@ def read(which: str) -> Space:
     Raises:
         ConfigError: there is none, or it cannot be read.
     """
-    path = Path(which) if which.endswith((".yaml", ".yml")) else SEARCHES / f"{which}.yaml"
+    path = Path(which) if which.endswith((".yaml", ".yml")) else _SEARCHES / f"{which}.yaml"
     if not path.is_file():
         names = [found.stem for found in searches()]
         near = nearest(which, names, "search=")
@@ -109,7 +109,7 @@ def parse(raw: Mapping[str, Any]) -> Space:
         ConfigError: an entry that is none of the above; one line that names it.
     """
     if not raw:
-        raise ConfigError(f"there is nothing to search: name keys, each with {FORM}.")
+        raise ConfigError(f"there is nothing to search: name keys, each with {_FORM}.")
     space = Space()
     for name, entry in raw.items():
         try:
@@ -117,7 +117,7 @@ def parse(raw: Mapping[str, Any]) -> Space:
         except (HydraException, ValueError, RecursionError):
             parsed = None
         if not isinstance(entry, str) or parsed is None or not parsed.is_sweep_override():
-            raise ConfigError(f"{name} must be {FORM}, as Hydra writes them: got {entry}.")
+            raise ConfigError(f"{name} must be {_FORM}, as Hydra writes them: got {entry}.")
         space[name] = distribution(name, parsed)
     return space
 
@@ -143,7 +143,7 @@ def distribution(name: str, override: Override) -> BaseDistribution:
                 return between(low, round(low + (steps - 1) * step, 12), log=log, step=step)
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"{name}: {error}") from None
-    raise ConfigError(f"{name} must be {FORM}: got {override.input_line}.")
+    raise ConfigError(f"{name} must be {_FORM}: got {override.input_line}.")
 
 
 def between(low: float, high: float, *, log: bool, step: float | None) -> FloatDistribution | IntDistribution:
@@ -161,7 +161,7 @@ def between(low: float, high: float, *, log: bool, step: float | None) -> FloatD
     return FloatDistribution(low, high, log=log, step=None if log else step)
 
 
-def check_corners(where: str, space: Space, overrides: Iterable[str]) -> None:
+def _check_corners(where: str, space: Space, overrides: Iterable[str]) -> None:
     """Check every choice and bound, together with every choice of groups.
 
     Raises:

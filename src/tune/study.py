@@ -31,7 +31,7 @@ from src.tune.search_space import Space, overrides
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial is a failed one
+_COUNTED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)  # a lost trial is a failed one
 
 
 class Pruning(L.Callback):
@@ -64,7 +64,7 @@ class Pruning(L.Callback):
 
 
 # (trial's number, its overrides, what prunes it) -> best val/acc; may raise Stopped, RunFailed, ConfigError
-Objective = Callable[[int, list[str], Pruning], float]
+_Objective = Callable[[int, list[str], Pruning], float]
 
 
 def open_study(folder: Path) -> Study:
@@ -79,17 +79,17 @@ def open_study(folder: Path) -> Study:
     )
 
 
-def search(folder: Path, space: Space, objective: Objective, *, total: int, seed: int) -> Study:
+def search(folder: Path, space: Space, objective: _Objective, *, total: int, seed: int) -> Study:
     """Run trials, beside other processes that may do so, until the study has `total` of them."""
     study = open_study(folder)
-    while (claimed := claim(study, folder, space, total=total, seed=seed)) is not None:
+    while (claimed := _claim(study, folder, space, total=total, seed=seed)) is not None:
         trial, held = claimed
         with held:
             run(study, trial, objective)
     return study
 
 
-def claim(
+def _claim(
     study: Study, folder: Path, space: Space, *, total: int, seed: int
 ) -> tuple[Trial, AbstractContextManager[object]] | None:
     """The next trial and its lock, held; None when there are `total` and none of them still runs.
@@ -100,8 +100,8 @@ def claim(
     told = False
     while True:
         with FileLock(folder / "study.lock"):
-            give_up_lost(study, folder)
-            counted = study.get_trials(deepcopy=False, states=COUNTED)
+            _give_up_lost(study, folder)
+            counted = study.get_trials(deepcopy=False, states=_COUNTED)
             if len(counted) < total:
                 draw = np.random.SeedSequence([seed, len(counted)]).generate_state(1)
                 study.sampler = TPESampler(seed=int(draw[0]))
@@ -118,7 +118,7 @@ def claim(
         time.sleep(POLL_SECONDS)
 
 
-def give_up_lost(study: Study, folder: Path) -> None:
+def _give_up_lost(study: Study, folder: Path) -> None:
     """Fail the running trials whose process is gone, and put their values up for the next to take."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         try:
@@ -136,7 +136,7 @@ def trial_lock(folder: Path, number: int) -> FileLock:
     return FileLock(locks / f"{number}.lock")
 
 
-def run(study: Study, trial: Trial, objective: Objective) -> None:
+def run(study: Study, trial: Trial, objective: _Objective) -> None:
     """Run a trial and tell the study what came of it; its failure stops nothing but itself."""
     try:
         accuracy = objective(trial.number, overrides(trial.params), Pruning(trial))

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from src.files import atomic_write
 from src.tune.search_space import typed
 
-BEST = 10  # trials in the table
+_BEST = 10  # trials in the table
 Row = dict[str, Any]
 
 
@@ -52,7 +52,7 @@ def ranked(found: Sequence[Row]) -> list[Row]:
 
 def best_table(found: Sequence[Row]) -> str:
     """The best trials as text; the first line names the columns."""
-    best = ranked(found)[:BEST]
+    best = ranked(found)[:_BEST]
     keys = [key for key in (best[0] if best else ()) if key not in ("state", "epochs", "seconds", "reason")]
     lines = [keys] + [
         [f"{row[key]:.2%}" if key == "val/acc" else str(row[key]) for key in keys] for row in best

@@ -85,7 +85,8 @@ def test_an_old_target_is_answered_with_the_new_one():
 def test_the_classes_of_an_older_run_are_found_where_they_are_now(tmp_path):
     (tmp_path / ".hydra").mkdir()
     (tmp_path / ".hydra/config.yaml").write_text(
-        "data: {root: '${oc.env:X}'}\nmodule: null\nmodel: {_target_: src.engine.networks.ResNet, x: [{_target_: os.getcwd}]}\n"
+        "data: {root: '${oc.env:X}'}\nmodule: null\n"
+        "model: {_target_: src.engine.networks.ResNet, x: [{_target_: os.getcwd}]}\n"
     )
     found = read_config(tmp_path)
     assert found.model._target_ == "src.models.resnet.ResNet"
